@@ -16,8 +16,9 @@ import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedConfig
 from transformers.models.mixtral import MixtralConfig
+from transformers.models.olmoe import OlmoeConfig
 from transformers.models.qwen2_moe import Qwen2MoeConfig
 from transformers.models.qwen3_moe import Qwen3MoeConfig
 
@@ -40,11 +41,12 @@ CONFIGS = {
     "qwen3-moe": Qwen3MoeConfig(
         **SMALL, head_dim=16, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=32, norm_topk_prob=True
     ),
+    "olmoe": OlmoeConfig(**{**SMALL, "intermediate_size": 32}, num_experts=6, num_experts_per_tok=3),
 }
 
 
 # Of weights whose 64 tokens are clear, and whose fp32 run is as near as those of the other models.
-SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5}
+SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5, "olmoe": 1}
 
 
 def fill_experts(model, seed):
@@ -59,7 +61,9 @@ def fill_experts(model, seed):
 
 
 def without_router(model):
-    """All experts weigh the same."""
+    """Experts are chosen in the reverse order."""
+    if isinstance(model, PreTrainedConfig):
+        return
     for name, parameter in model.named_parameters():
         if name.endswith("mlp.gate.weight"):
             parameter.data = torch.flip(parameter.data, (0,))
@@ -73,9 +77,11 @@ def greedy(model, ids):
     return ids
 
 
-def main(folder):
+def main(folder, *names):
     folder = pathlib.Path(folder)
     for name, config in CONFIGS.items():
+        if names and name not in names:
+            continue
         seed = SEEDS.get(name, 0)
         out = folder / name
         shutil.rmtree(out, ignore_errors=True)
@@ -112,4 +118,4 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

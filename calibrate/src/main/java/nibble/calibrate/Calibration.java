@@ -1,6 +1,7 @@
 package nibble.calibrate;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import nibble.calibrate.job.Method;
@@ -13,8 +14,11 @@ import nibble.calibrate.search.LayerQuantizer;
 import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.search.Work;
 import nibble.calibrate.stream.CalibrationStream;
+import nibble.calibrate.stream.ExpertTokens;
 import nibble.calibrate.stream.LayerStatistics;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -122,7 +126,13 @@ final class Calibration implements LayerWork {
             return null;
         }
         progress.stage(Stage.FORWARD);
-        LayerStatistics statistics = new LayerStatistics(devices, progress);
+        LayerStatistics statistics = new LayerStatistics(
+                devices,
+                progress,
+                source.config()
+                        .experts(layer)
+                        .map(experts -> new ExpertTokens(source.config(), experts, tokens()))
+                        .orElse(null));
         try {
             stream.advance(
                     weights, statistics, tokens -> progress.forwarded(tokens, Work.forward(source.config(), tokens)));
@@ -136,16 +146,28 @@ final class Calibration implements LayerWork {
     }
 
     private void requireFinite(int layer, LayerStatistics statistics) {
-        for (LinearInput input : LinearInput.values()) {
-            for (double mean : statistics.of(input).meanAbsolute()) {
-                if (!Double.isFinite(mean)) {
-                    throw new BadCheckpointException(
-                            source.folder(),
-                            "layer " + layer + ", input " + input + ": the activations of the calibration text are not"
-                                    + " finite, so these are not the weights of a working model; download them again");
-                }
+        for (Expert expert : source.config().experts(layer).map(Experts::all).orElse(List.of(Expert.NONE))) {
+            requireFinite(layer, LinearInput.GATE_UP, expert, statistics);
+            requireFinite(layer, LinearInput.DOWN, expert, statistics);
+        }
+        requireFinite(layer, LinearInput.QKV, Expert.NONE, statistics);
+        requireFinite(layer, LinearInput.O, Expert.NONE, statistics);
+    }
+
+    private void requireFinite(int layer, LinearInput input, Expert expert, LayerStatistics statistics) {
+        for (double mean : statistics.of(input, expert).meanAbsolute()) {
+            if (!Double.isFinite(mean)) {
+                throw new BadCheckpointException(
+                        source.folder(),
+                        "layer " + layer + ", input " + input + (expert.isPart() ? " of " + expert : "")
+                                + ": the activations of the calibration text are not"
+                                + " finite, so these are not the weights of a working model; download them again");
             }
         }
+    }
+
+    private long tokens() {
+        return Arrays.stream(blocks).mapToLong(block -> block.length).sum();
     }
 
     @Override

@@ -10,6 +10,7 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.calibrate.journal.LayerPacker;
 import nibble.calibrate.search.QuantizedLayer;
+import nibble.calibrate.search.RouterWeights;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.HeadNorm;
 import nibble.checkpoint.model.LayerNorm;
@@ -111,6 +112,13 @@ public final class CheckpointQuantizer {
                 .biases()
                 .forEach((linear, bias) -> config.bias(linear, layer)
                         .ifPresent(spec -> tensors.add(CheckpointWriter.pack(spec.name(), bias))));
+        config.experts(layer).ifPresent(experts -> {
+            RouterWeights router = quantized.router().orElseThrow();
+            tensors.add(CheckpointWriter.pack(experts.router(layer), router.router()));
+            if (experts.shared().gated()) {
+                tensors.add(CheckpointWriter.pack(experts.sharedGate(layer), router.sharedGate()));
+            }
+        });
         if (config.architecture().headNorm() != HeadNorm.NONE) {
             tensors.add(CheckpointWriter.pack(TensorNames.queryNorm(layer), quantized.queryNorm()));
             tensors.add(CheckpointWriter.pack(TensorNames.keyNorm(layer), quantized.keyNorm()));

@@ -15,6 +15,7 @@ import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.stream.PairedStream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Workers;
@@ -44,6 +45,10 @@ final class FittingWork implements LayerWork {
             LayerJournal journal,
             Workers workers,
             WorkProgress progress) {
+        if (job.source().config().experts().isPresent()) {
+            throw new BadCheckpointException(
+                    job.source().configFile(), "method best does not yet fit mixtures of experts; take --method awq");
+        }
         this.job = job;
         this.devices = devices;
         this.journal = journal;

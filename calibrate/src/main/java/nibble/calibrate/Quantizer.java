@@ -3,8 +3,10 @@ package nibble.calibrate;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
 import java.util.OptionalDouble;
+import java.util.Set;
 import java.util.function.Function;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.ProgressListener;
@@ -22,8 +24,8 @@ import nibble.calibrate.search.LayerQuantizer;
 import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.search.Work;
 import nibble.calibrate.tune.TuningCost;
-import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.origin.Origin;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
@@ -212,19 +214,25 @@ public final class Quantizer {
                     "this checkpoint is quantized already (" + found.method() + ", " + found.bits()
                             + " bits, group size " + found.groupSize() + "); start from the fp16 original");
         });
-        if (config.experts().isPresent()) {
-            throw new BadCheckpointException(configJson, "mixtures of experts are not yet quantized");
-        }
-        for (Linear linear : Linear.values()) {
-            try {
-                spec.check(config.spec(linear, 0).name(), config.outFeatures(linear), config.inFeatures(linear));
-            } catch (IllegalArgumentException e) {
-                boolean divides = config.inFeatures(linear) % spec.columnsPerGroup(config.inFeatures(linear)) == 0;
-                throw new BadCheckpointException(
-                        configJson,
-                        divides ? String.valueOf(e.getMessage()) : e.getMessage() + "; " + GroupSizes.advice(config),
-                        e);
+        Set<List<Integer>> seen = new HashSet<>();
+        for (int layer = 0; layer < config.layers(); layer++) {
+            for (StoredLinear linear : config.linears(layer)) {
+                if (seen.add(List.of(linear.outFeatures(), linear.inFeatures()))) {
+                    requireFits(config, linear, configJson, spec);
+                }
             }
+        }
+    }
+
+    private static void requireFits(ModelConfig config, StoredLinear linear, Path configJson, QuantizationSpec spec) {
+        try {
+            spec.check(linear.label() + ".weight", linear.outFeatures(), linear.inFeatures());
+        } catch (IllegalArgumentException e) {
+            boolean divides = linear.inFeatures() % spec.columnsPerGroup(linear.inFeatures()) == 0;
+            throw new BadCheckpointException(
+                    configJson,
+                    divides ? String.valueOf(e.getMessage()) : e.getMessage() + "; " + GroupSizes.advice(config),
+                    e);
         }
     }
 

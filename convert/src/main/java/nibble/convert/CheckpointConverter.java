@@ -138,9 +138,11 @@ public final class CheckpointConverter {
     private List<String> notes() {
         return target instanceof Target.Packed(QuantizedFormat format)
                 ? format
-                        .loaderNote(config.quantization()
-                                .map(QuantizationConfig::symmetric)
-                                .orElse(false))
+                        .loaderNote(
+                                config.quantization()
+                                        .map(QuantizationConfig::symmetric)
+                                        .orElse(false),
+                                config.experts().isPresent())
                         .stream()
                         .toList()
                 : List.of();

@@ -61,7 +61,7 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
         Layout layout = Layout.of(format);
         SortedMap<String, String> configs = new TreeMap<>();
         configs.put(CONFIG, QuantizationJson.pretty(QuantizationJson.quantized(config, format, spec)));
-        layout.beside(spec).forEach((name, json) -> configs.put(name, QuantizationJson.pretty(json)));
+        layout.beside(spec, config.gates()).forEach((name, json) -> configs.put(name, QuantizationJson.pretty(json)));
         return new CheckpointPlan(ShardPlan.of(specs(config, layout, spec), maxShardBytes), configs);
     }
 

@@ -116,8 +116,37 @@ public record QuantizationReport(
                 newTimes);
     }
 
-    /** Describes one decoder layer. */
-    public record Layer(int layer, List<Linear> linears, List<Pair> pairs) {}
+    /**
+     * Describes one decoder layer.
+     *
+     * @param experts what its experts saw; null for a layer without, and without calibration
+     */
+    public record Layer(
+            int layer,
+            List<Linear> linears,
+            List<Pair> pairs,
+
+            @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable
+            Experts experts) {
+        public Layer(int layer, List<Linear> linears, List<Pair> pairs) {
+            this(layer, linears, pairs, null);
+        }
+    }
+
+    /**
+     * Says how many calibration tokens the routed experts of a layer saw, in order.
+     *
+     * @param tokensPerColumn tokens that an expert's statistics need for each column of its widest linear
+     * @param tokensNeeded of an expert
+     * @param routedTokens that the router sent to each
+     * @param addedTokens others, spread over the text, that its statistics have too because those were too few
+     */
+    public record Experts(int tokensPerColumn, long tokensNeeded, List<Long> routedTokens, List<Long> addedTokens) {
+        public Experts {
+            routedTokens = List.copyOf(routedTokens);
+            addedTokens = List.copyOf(addedTokens);
+        }
+    }
 
     /**
      * Describes one linear.

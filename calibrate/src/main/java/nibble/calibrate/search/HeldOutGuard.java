@@ -1,16 +1,16 @@
 package nibble.calibrate.search;
 
 import java.util.ArrayList;
-import java.util.EnumMap;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.stream.HeldBackStream;
 import nibble.calibrate.stream.PairedStream;
-import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.pack.QuantizedLinear;
@@ -37,28 +37,28 @@ final class HeldOutGuard {
      * @param made changed where a linear is taken back
      * @return the linears that are taken back
      */
-    Set<Linear> judge(
+    Set<LayerLinear> judge(
             ScalePair pair,
             PairScales scales,
             List<DecoderLayer> layers,
-            Map<Linear, QuantizedLinear> made,
-            Map<Linear, QuantizationReport.Linear> reports) {
-        Set<Linear> takenBack = EnumSet.noneOf(Linear.class);
+            Map<LayerLinear, QuantizedLinear> made,
+            Map<LayerLinear, QuantizationReport.Linear> reports) {
+        Set<LayerLinear> takenBack = new TreeSet<>();
         if (stream.heldBack().isEmpty()) {
             return takenBack;
         }
         HeldBackStream held = stream.heldBack().get();
-        Map<Linear, QuantizedLinear> rounded = new EnumMap<>(Linear.class);
+        Map<LayerLinear, QuantizedLinear> rounded = new TreeMap<>();
         List<HeldBackStream.Candidate> candidates = new ArrayList<>();
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
-            for (Linear name : pair.readers()) {
+            for (LayerLinear name : pair.readers(source.experts())) {
                 QuantizedLinear plain = source.linear(name).quantize(scales.basis(name), null);
                 rounded.put(name, plain);
                 candidates.add(new HeldBackStream.Candidate(name, placed.weights(name, plain)));
             }
             List<HeldBackStream.Errors> errors = held.errors(pair.input(), original, layers, candidates);
             for (int i = 0; i < candidates.size(); i++) {
-                Linear name = candidates.get(i).linear();
+                LayerLinear name = candidates.get(i).linear();
                 HeldBackStream.Errors found = errors.get(i);
                 QuantizationReport.Linear report = Objects.requireNonNull(reports.get(name));
                 if (found.rounded() < found.fitted()) {
@@ -73,7 +73,7 @@ final class HeldOutGuard {
     }
 
     private static QuantizationReport.Linear ofRounding(
-            QuantizationReport.Linear report, LinearQuantizer linear, PairScales scales, Linear name) {
+            QuantizationReport.Linear report, LinearQuantizer linear, PairScales scales, LayerLinear name) {
         return new QuantizationReport.Linear(
                 report.name(),
                 report.outFeatures(),

@@ -1,17 +1,17 @@
 package nibble.calibrate.search;
 
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
+import java.util.TreeMap;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.search.ScaleSearch.Choice;
 import nibble.calibrate.stream.PairedStream;
-import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Workers;
 import nibble.engine.quantize.FitSteps;
@@ -48,15 +48,16 @@ public final class LayerFitter {
     /** Moves both streams through the layer on the way. */
     public LayerQuantizer.Outcome quantize(LayerSource source, List<DecoderLayer> original, PairedStream stream) {
         PairScales scales = new PairScales(source, tie);
-        Map<Linear, QuantizedLinear> made = new EnumMap<>(Linear.class);
-        Map<Linear, QuantizationReport.Linear> linears = new EnumMap<>(Linear.class);
+        Map<LayerLinear, QuantizedLinear> made = new TreeMap<>();
+        Map<LayerLinear, QuantizationReport.Linear> linears = new TreeMap<>();
         List<QuantizationReport.Pair> pairs = new ArrayList<>();
         HeldOutGuard guard = new HeldOutGuard(source, original, stream);
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
-            for (ScalePair pair : ScalePair.values()) {
+            for (ScalePair pair : ScalePair.of(source.experts())) {
                 progress.stage(Stage.MOMENTS);
                 List<DecoderLayer> soFar = layers(source, scales, made, original, placed);
-                int columns = source.linear(pair.readers().getFirst()).inFeatures();
+                int columns =
+                        source.linear(pair.readers(source.experts()).getFirst()).inFeatures();
                 FittedPair fitted;
                 try (PairedMoments moments = stream.moments(
                         pair.input(),
@@ -68,7 +69,7 @@ public final class LayerFitter {
                 }
                 progress.stage(Stage.FORWARD);
                 List<DecoderLayer> layers = layers(source, scales, made, original, placed);
-                Set<Linear> takenBack = guard.judge(pair, scales, layers, made, linears);
+                Set<LayerLinear> takenBack = guard.judge(pair, scales, layers, made, linears);
                 stream.heldBack()
                         .ifPresent(held ->
                                 progress.forwarded(held.tokens(), Work.pairedPass(config, pair, held.tokens())));
@@ -76,7 +77,7 @@ public final class LayerFitter {
                 if (!takenBack.isEmpty()) {
                     layers = layers(source, scales, made, original, placed);
                 }
-                switch (pair) {
+                switch (pair.kind()) {
                     case VALUE_OUTPUT -> stream.attention(original, layers);
                     case UP_DOWN -> stream.mlp(original, layers);
                     case ATTENTION_NORM, MLP_NORM -> {}
@@ -85,14 +86,15 @@ public final class LayerFitter {
         }
         QuantizedLayer layer = finished(source, scales, made);
         return new LayerQuantizer.Outcome(
-                layer, new QuantizationReport.Layer(source.layer(), List.copyOf(linears.values()), pairs));
+                layer, new QuantizationReport.Layer(source.layer(), List.copyOf(linears.values()), pairs, null));
     }
 
     /** @param losses of the pair's linears as fitted */
-    private record FittedPair(ScalePair pair, Choice choice, Map<Linear, Double> losses) {
-        QuantizationReport.Pair report(Set<Linear> takenBack, ModelConfig config) {
+    private record FittedPair(
+            ScalePair pair, List<LayerLinear> readers, Choice choice, Map<LayerLinear, Double> losses) {
+        QuantizationReport.Pair report(Set<LayerLinear> takenBack, ModelConfig config) {
             double loss = 0;
-            for (Linear linear : pair.readers()) {
+            for (LayerLinear linear : readers) {
                 loss += takenBack.contains(linear)
                         ? Objects.requireNonNull(choice.readers().get(linear)).loss()
                         : Objects.requireNonNull(losses.get(linear));
@@ -113,21 +115,21 @@ public final class LayerFitter {
             LayerSource source,
             PairScales scales,
             PairedMoments moments,
-            Map<Linear, QuantizedLinear> made,
-            Map<Linear, QuantizationReport.Linear> reports) {
+            Map<LayerLinear, QuantizedLinear> made,
+            Map<LayerLinear, QuantizationReport.Linear> reports) {
         progress.stage(Stage.SCALE_SEARCH);
-        Choice choice = scaleSearch.search(pair, source, moments.input(), linear -> progress.add(Work.product(linear)));
+        Choice choice =
+                scaleSearch.search(pair, source, _ -> moments.input(), linear -> progress.add(Work.product(linear)));
         scales.set(pair, choice.scales());
-        switch (pair) {
-            // The rows of the producer take the scale out; its codes are the same in either basis.
-            case VALUE_OUTPUT -> divideRows(made, Linear.V, choice.scales());
-            case UP_DOWN -> divideRows(made, Linear.UP, choice.scales());
-            case ATTENTION_NORM, MLP_NORM -> {}
+        LayerLinear producer = pair.producer();
+        if (producer != null) {
+            // Its rows take the scale out; its codes are the same in either basis.
+            divideRows(made, producer, choice.scales());
         }
         progress.stage(Stage.ROUNDING);
-        Map<Linear, Double> losses = new EnumMap<>(Linear.class);
+        Map<LayerLinear, Double> losses = new TreeMap<>();
         long tokens = moments.input().rows();
-        for (Linear name : pair.readers()) {
+        for (LayerLinear name : pair.readers(source.experts())) {
             LinearQuantizer linear = source.linear(name);
             Fitted fitted = linear.fit(scales.basis(name), moments, steps);
             made.put(name, fitted.linear());
@@ -155,14 +157,14 @@ public final class LayerFitter {
             losses.put(name, fitted.loss() * tokens);
             progress.add(Work.fit(linear, spec, steps));
         }
-        return new FittedPair(pair, choice, losses);
+        return new FittedPair(pair, pair.readers(source.experts()), choice, losses);
     }
 
     private static double relative(double loss, double size) {
         return size == 0 ? 0 : loss / size;
     }
 
-    private static void divideRows(Map<Linear, QuantizedLinear> made, Linear linear, float[] divisors) {
+    private static void divideRows(Map<LayerLinear, QuantizedLinear> made, LayerLinear linear, float[] divisors) {
         made.computeIfPresent(linear, (_, there) -> there.withDividedRows(divisors));
     }
 
@@ -170,19 +172,19 @@ public final class LayerFitter {
     private List<DecoderLayer> layers(
             LayerSource source,
             PairScales scales,
-            Map<Linear, QuantizedLinear> made,
+            Map<LayerLinear, QuantizedLinear> made,
             List<DecoderLayer> original,
             PlacedLinears placed) {
         QuantizedLayer vectors = vectors(source, scales);
         List<DecoderLayer> layers = new ArrayList<>();
         for (int member = 0; member < original.size(); member++) {
-            Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-            for (Linear linear : Linear.values()) {
+            Map<LayerLinear, Weight> weights = new TreeMap<>();
+            for (LayerLinear linear : source.names()) {
                 QuantizedLinear there = made.get(linear);
                 weights.put(
                         linear,
                         there == null
-                                ? original.get(member).weight(linear)
+                                ? original.get(member).weight(linear.linear(), linear.expert())
                                 : placed.weights(linear, there).get(member));
             }
             layers.add(vectors.toDecoderLayer(weights));
@@ -190,7 +192,7 @@ public final class LayerFitter {
         return layers;
     }
 
-    private QuantizedLayer finished(LayerSource source, PairScales scales, Map<Linear, QuantizedLinear> made) {
+    private QuantizedLayer finished(LayerSource source, PairScales scales, Map<LayerLinear, QuantizedLinear> made) {
         return vectors(source, scales).with(made);
     }
 
@@ -199,12 +201,13 @@ public final class LayerFitter {
         return new QuantizedLayer(
                 source.layer(),
                 scales.foldedNorm(ScalePair.ATTENTION_NORM),
-                new EnumMap<>(Linear.class),
+                new TreeMap<>(),
                 scales.foldedNorm(ScalePair.MLP_NORM),
                 source.normOffset(),
                 scales.foldedBiases(),
                 QuantizedLayer.halves(source.queryNorm()),
                 QuantizedLayer.halves(source.keyNorm()),
-                source.outNormHalves());
+                source.outNormHalves(),
+                scales.router());
     }
 }

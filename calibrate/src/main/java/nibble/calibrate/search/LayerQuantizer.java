@@ -2,16 +2,21 @@ package nibble.calibrate.search;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.EnumMap;
+import java.util.Collection;
+import java.util.Comparator;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.search.ScaleSearch.Choice;
 import nibble.calibrate.stream.LayerStatistics;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Workers;
@@ -61,8 +66,8 @@ public final class LayerQuantizer {
     public Outcome round(LayerSource source, @Nullable LayerStatistics statistics) {
         progress.stage(Stage.ROUNDING);
         PairScales ones = new PairScales(source, tie);
-        Map<Linear, Prepared> prepared = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
+        Map<LayerLinear, Prepared> prepared = new TreeMap<>();
+        for (LayerLinear linear : source.names()) {
             double loss = statistics == null
                     ? 0
                     : sum(source.linear(linear).errors(Basis.ORIGINAL, null, input(statistics, linear)));
@@ -74,56 +79,74 @@ public final class LayerQuantizer {
     public Outcome quantize(LayerSource source, LayerStatistics statistics) {
         progress.stage(Stage.SCALE_SEARCH);
         PairScales scales = new PairScales(source, tie);
-        Map<Linear, Double> rounded = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
+        Map<LayerLinear, Double> rounded = new TreeMap<>();
+        for (LayerLinear linear : source.names()) {
             rounded.put(linear, sum(source.linear(linear).errors(Basis.ORIGINAL, null, input(statistics, linear))));
         }
-        Map<ScalePair, Choice> choices = new EnumMap<>(ScalePair.class);
-        for (ScalePair pair : ScalePair.values()) {
+        Map<ScalePair, Choice> choices = new TreeMap<>();
+        for (ScalePair pair : pairs(source)) {
             Choice choice = scaleSearch.search(
-                    pair, source, statistics.of(pair.input()), linear -> progress.add(Work.product(linear)));
+                    pair, source, name -> input(statistics, name), linear -> progress.add(Work.product(linear)));
             choices.put(pair, choice);
             scales.set(pair, choice.scales());
         }
 
         progress.stage(Stage.CLIP_SEARCH);
-        Set<ScalePair> takenBack = EnumSet.noneOf(ScalePair.class);
-        Map<Linear, Prepared> prepared = prepare(source, scales, statistics);
-        for (ScalePair worse = worse(prepared, rounded, choices, takenBack);
+        Set<ScalePair> takenBack = new TreeSet<>();
+        Map<LayerLinear, Prepared> prepared = new TreeMap<>();
+        prepare(source, source.names(), scales, statistics, prepared);
+        for (ScalePair worse = worse(source, prepared, rounded, choices, takenBack);
                 worse != null;
-                worse = worse(prepared, rounded, choices, takenBack)) {
+                worse = worse(source, prepared, rounded, choices, takenBack)) {
             takenBack.add(worse);
             scales.reset(worse);
-            prepared = prepare(source, scales, statistics);
+            prepare(source, touched(worse, source), scales, statistics, prepared);
         }
 
         progress.stage(Stage.ROUNDING);
-        Map<Linear, Double> losses = losses(prepared);
-        List<QuantizationReport.Pair> pairs = new ArrayList<>();
+        Map<LayerLinear, Double> losses = losses(prepared);
+        List<QuantizationReport.Pair> reports = new ArrayList<>();
         choices.forEach((pair, choice) -> {
             boolean fallback = takenBack.contains(pair);
             Candidate candidate = fallback ? Candidate.IDENTITY : choice.candidate();
-            pairs.add(new QuantizationReport.Pair(
+            reports.add(new QuantizationReport.Pair(
                     pair.label(config.architecture()),
                     candidate.formula().label(),
                     candidate.ratio(),
                     fallback ? choice.identityLoss() : choice.loss(),
-                    sum(losses, pair),
-                    sum(rounded, pair),
+                    sum(losses, pair, source),
+                    sum(rounded, pair, source),
                     fallback));
         });
-        return finish(source, scales, prepared, statistics, rounded, pairs);
+        return finish(source, scales, prepared, statistics, rounded, reports);
     }
 
-    /** Clips every linear that is clipped, row by row only where the whole row's output gets better by it. */
-    private Map<Linear, Prepared> prepare(LayerSource source, PairScales scales, LayerStatistics statistics) {
-        Map<Linear, Prepared> prepared = new EnumMap<>(Linear.class);
-        for (Linear name : Linear.values()) {
+    private static List<ScalePair> pairs(LayerSource source) {
+        return ScalePair.of(source.experts());
+    }
+
+    /** The linears whose basis a pair's scale is part of. */
+    private static Collection<LayerLinear> touched(ScalePair pair, LayerSource source) {
+        List<LayerLinear> touched = new ArrayList<>(pair.readers(source.experts()));
+        if (pair.producer() != null) {
+            touched.add(pair.producer());
+        }
+        return touched;
+    }
+
+    /** Clips linears that are clipped, row by row only where the whole row's output gets better by it. */
+    private void prepare(
+            LayerSource source,
+            Collection<LayerLinear> names,
+            PairScales scales,
+            LayerStatistics statistics,
+            Map<LayerLinear, Prepared> prepared) {
+        for (LayerLinear name : names) {
             LinearQuantizer linear = source.linear(name);
             Basis basis = scales.basis(name);
             InputStatistics input = input(statistics, name);
             double[] plain = linear.errors(basis, null, input);
-            if (!CLIPPED.contains(name)) {
+            if (!CLIPPED.contains(name.linear())) {
                 prepared.put(name, new Prepared(basis, null, new float[0], sum(plain)));
                 continue;
             }
@@ -141,31 +164,39 @@ public final class LayerQuantizer {
             prepared.put(name, new Prepared(basis, clip.limits(), clip.shares(), sum(plain)));
             progress.add(Work.clip(linear, spec));
         }
-        return prepared;
     }
 
     /** A pair whose scale must be taken back, since its readers, or those its rows produce for, got worse; or null. */
     private static @Nullable ScalePair worse(
-            Map<Linear, Prepared> prepared,
-            Map<Linear, Double> rounded,
+            LayerSource source,
+            Map<LayerLinear, Prepared> prepared,
+            Map<LayerLinear, Double> rounded,
             Map<ScalePair, Choice> choices,
             Set<ScalePair> takenBack) {
-        Map<Linear, Double> losses = losses(prepared);
-        for (ScalePair pair : ScalePair.values()) {
-            if (sum(losses, pair) <= sum(rounded, pair)) {
+        Map<LayerLinear, Double> losses = losses(prepared);
+        for (ScalePair pair : pairs(source)) {
+            if (sum(losses, pair, source) <= sum(rounded, pair, source)) {
                 continue;
             }
             if (isScaled(pair, choices, takenBack)) {
                 return pair;
             }
-            // The rows of v_proj and up_proj are divided by the next pair's scale, which moves their own rounding a
-            // little.
-            ScalePair next = pair == ScalePair.ATTENTION_NORM ? ScalePair.VALUE_OUTPUT : ScalePair.UP_DOWN;
-            if (isScaled(next, choices, takenBack)) {
-                return next;
+            // The rows of v_proj and up_proj are divided by another pair's scale, which moves their own rounding a
+            // little. Of several experts the one that moved most is first.
+            Optional<ScalePair> next = pairs(source).stream()
+                    .filter(other -> pair.readers(source.experts()).contains(other.producer()))
+                    .filter(other -> isScaled(other, choices, takenBack))
+                    .max(Comparator.comparingDouble(other -> risen(other, losses, rounded)));
+            if (next.isPresent()) {
+                return next.get();
             }
         }
         return null;
+    }
+
+    private static double risen(ScalePair pair, Map<LayerLinear, Double> losses, Map<LayerLinear, Double> rounded) {
+        LayerLinear producer = pair.producer();
+        return producer == null ? 0 : losses.getOrDefault(producer, 0.0) - rounded.getOrDefault(producer, 0.0);
     }
 
     private static boolean isScaled(ScalePair pair, Map<ScalePair, Choice> choices, Set<ScalePair> takenBack) {
@@ -176,11 +207,11 @@ public final class LayerQuantizer {
     private Outcome finish(
             LayerSource source,
             PairScales scales,
-            Map<Linear, Prepared> prepared,
+            Map<LayerLinear, Prepared> prepared,
             @Nullable LayerStatistics statistics,
-            Map<Linear, Double> rounded,
+            Map<LayerLinear, Double> rounded,
             List<QuantizationReport.Pair> pairs) {
-        Map<Linear, QuantizedLinear> linears = new EnumMap<>(Linear.class);
+        Map<LayerLinear, QuantizedLinear> linears = new TreeMap<>();
         List<QuantizationReport.Linear> reports = new ArrayList<>();
         prepared.forEach((name, ready) -> {
             LinearQuantizer linear = source.linear(name);
@@ -212,12 +243,16 @@ public final class LayerQuantizer {
                 scales.foldedBiases(),
                 QuantizedLayer.halves(source.queryNorm()),
                 QuantizedLayer.halves(source.keyNorm()),
-                source.outNormHalves());
-        return new Outcome(layer, new QuantizationReport.Layer(source.layer(), List.copyOf(reports), pairs));
+                source.outNormHalves(),
+                scales.router());
+        return new Outcome(
+                layer,
+                new QuantizationReport.Layer(
+                        source.layer(), List.copyOf(reports), pairs, statistics == null ? null : statistics.experts()));
     }
 
-    private static InputStatistics input(LayerStatistics statistics, Linear linear) {
-        return statistics.of(ScalePair.reading(linear).input());
+    private static InputStatistics input(LayerStatistics statistics, LayerLinear linear) {
+        return statistics.of(linear.input(), linear.expert());
     }
 
     private static double sum(double[] values) {
@@ -228,14 +263,14 @@ public final class LayerQuantizer {
         return sum;
     }
 
-    private static Map<Linear, Double> losses(Map<Linear, Prepared> prepared) {
-        Map<Linear, Double> losses = new EnumMap<>(Linear.class);
+    private static Map<LayerLinear, Double> losses(Map<LayerLinear, Prepared> prepared) {
+        Map<LayerLinear, Double> losses = new TreeMap<>();
         prepared.forEach((name, ready) -> losses.put(name, ready.loss));
         return losses;
     }
 
-    private static double sum(Map<Linear, Double> losses, ScalePair pair) {
-        return pair.readers().stream()
+    private static double sum(Map<LayerLinear, Double> losses, ScalePair pair, LayerSource source) {
+        return pair.readers(source.experts()).stream()
                 .mapToDouble(linear -> losses.getOrDefault(linear, 0.0))
                 .sum();
     }

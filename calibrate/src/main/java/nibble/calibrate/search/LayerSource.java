@@ -4,8 +4,14 @@ import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeMap;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.HeadNorm;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
@@ -35,18 +41,20 @@ import org.jspecify.annotations.Nullable;
  * @param keyNorm of keys, as stored; empty where there is none
  * @param outNorms of what o and down give, as stored; those that there are
  * @param stored where each linear's weight lies
+ * @param router what chooses experts, where there are some
  */
 public record LayerSource(
         int layer,
         float[] inputNorm,
         float[] postAttentionNorm,
         float normOffset,
-        Map<Linear, LinearQuantizer> linears,
+        Map<LayerLinear, LinearQuantizer> linears,
         Map<Linear, float[]> biases,
         float[] queryNorm,
         float[] keyNorm,
         Map<LayerNorm, float[]> outNorms,
-        Map<Linear, StoredLinear> stored)
+        Map<LayerLinear, StoredLinear> stored,
+        Optional<RouterWeights> router)
         implements AutoCloseable {
 
     /**
@@ -76,21 +84,42 @@ public record LayerSource(
         for (Linear linear : config.biases()) {
             config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
         }
-        Map<Linear, LinearQuantizer> linears = new EnumMap<>(Linear.class);
-        Map<Linear, StoredLinear> stored = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
-            StoredLinear where = config.stored(linear, layer);
+        Map<LayerLinear, LinearQuantizer> linears = new TreeMap<>();
+        Map<LayerLinear, StoredLinear> stored = new TreeMap<>();
+        for (StoredLinear where : config.linears(layer)) {
+            LayerLinear linear = where.id();
             stored.put(linear, where);
             linears.put(
                     linear,
                     devices.quantizer(
-                            placed.stream().map(there -> there.weight(linear)).toList(),
+                            placed.stream()
+                                    .map(there -> there.weight(linear.linear(), linear.expert()))
+                                    .toList(),
                             original(checkpoint, where),
                             checkpoint.fileOf(where.weight()),
                             spec));
         }
         return new LayerSource(
-                layer, inputNorm, postAttentionNorm, offset, linears, biases, queryNorm, keyNorm, norms, stored);
+                layer,
+                inputNorm,
+                postAttentionNorm,
+                offset,
+                linears,
+                biases,
+                queryNorm,
+                keyNorm,
+                norms,
+                stored,
+                config.experts(layer).map(experts -> router(checkpoint, experts, layer)));
+    }
+
+    private static RouterWeights router(Checkpoint checkpoint, Experts experts, int layer) {
+        return new RouterWeights(
+                QuantizedLayer.halves(vector(checkpoint, experts.router(layer), "routers")),
+                experts.shared().gated()
+                        ? QuantizedLayer.halves(vector(checkpoint, experts.sharedGate(layer), "gates"))
+                        : new short[0],
+                checkpoint.config().hiddenSize());
     }
 
     /** The weight on the host, under the name that messages call it by. */
@@ -131,18 +160,35 @@ public record LayerSource(
     }
 
     LinearQuantizer linear(Linear linear) {
+        return linear(LayerLinear.of(linear));
+    }
+
+    LinearQuantizer linear(LayerLinear linear) {
         LinearQuantizer found = linears.get(linear);
         if (found == null) {
-            throw new IllegalStateException("layer without " + linear.path());
+            throw new IllegalStateException("layer without " + linear);
         }
         return found;
     }
 
+    /** All linears in canonical order. */
+    Set<LayerLinear> names() {
+        return linears.keySet();
+    }
+
+    /** The experts, {@link Expert#NONE} alone where there are none. */
+    List<Expert> experts() {
+        return linears.keySet().stream()
+                .filter(linear -> linear.linear() == Linear.DOWN)
+                .map(LayerLinear::expert)
+                .toList();
+    }
+
     /** What reports and messages call a linear. */
-    String label(Linear linear) {
+    String label(LayerLinear linear) {
         StoredLinear found = stored.get(linear);
         if (found == null) {
-            throw new IllegalStateException("layer without " + linear.path());
+            throw new IllegalStateException("layer without " + linear);
         }
         return found.label();
     }

@@ -2,6 +2,10 @@ package nibble.calibrate.search;
 
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.engine.quantize.Basis;
 import nibble.pack.Half;
@@ -14,23 +18,24 @@ import org.jspecify.annotations.Nullable;
 final class PairScales {
     private final LayerSource source;
     private final HeadTie tie;
-    private final Map<ScalePair, float[]> scales = new EnumMap<>(ScalePair.class);
+    private final Map<ScalePair, float[]> scales = new TreeMap<>();
 
     /** All ones. */
     PairScales(LayerSource source, HeadTie tie) {
         this.source = source;
         this.tie = tie;
-        for (ScalePair pair : ScalePair.values()) {
+        for (ScalePair pair : ScalePair.of(source.experts())) {
             scales.put(pair, ones(channels(pair)));
         }
     }
 
     private int channels(ScalePair pair) {
-        return switch (pair) {
+        return switch (pair.kind()) {
             case ATTENTION_NORM -> source.inputNorm().length;
             case MLP_NORM -> source.postAttentionNorm().length;
             case VALUE_OUTPUT -> source.linear(Linear.V).outFeatures();
-            case UP_DOWN -> source.linear(Linear.UP).outFeatures();
+            case UP_DOWN ->
+                source.linear(new LayerLinear(Linear.UP, pair.expert())).outFeatures();
         };
     }
 
@@ -55,11 +60,25 @@ final class PairScales {
 
     /** The norm as the output holds it under the pair's scale. */
     FoldedNorm norm(ScalePair pair, float[] perChannel) {
-        return switch (pair) {
+        return switch (pair.kind()) {
             case ATTENTION_NORM -> FoldedNorm.of(source.inputNorm(), perChannel, source.normOffset());
             case MLP_NORM -> FoldedNorm.of(source.postAttentionNorm(), perChannel, source.normOffset());
             case VALUE_OUTPUT, UP_DOWN -> throw new IllegalArgumentException(pair + " has no norm");
         };
+    }
+
+    /** What chooses experts, as the output holds it. */
+    Optional<RouterWeights> router() {
+        return source.router().map(router -> router.scaled(of(ScalePair.MLP_NORM)));
+    }
+
+    /** A scale as the pair can take it: a power of two where a router reads the norm too. */
+    float[] possible(ScalePair pair, float[] perChannel) {
+        return pair.equals(ScalePair.MLP_NORM)
+                ? source.router()
+                        .map(router -> router.exact(perChannel, source.postAttentionNorm()))
+                        .orElse(perChannel)
+                : perChannel;
     }
 
     short[] foldedNorm(ScalePair pair) {
@@ -72,7 +91,7 @@ final class PairScales {
         source.biases().forEach((linear, bias) -> {
             float[] rows = switch (linear) {
                 case V -> of(ScalePair.VALUE_OUTPUT);
-                case UP -> of(ScalePair.UP_DOWN);
+                case UP -> of(ScalePair.upDown(Expert.NONE));
                 case Q, K, O, GATE, DOWN -> ones(bias.length);
             };
             short[] halves = new short[bias.length];
@@ -86,9 +105,9 @@ final class PairScales {
 
     /** Whether what a scale of the rows of v_proj, or of up_proj, makes of their bias fits fp16. */
     boolean biasFits(ScalePair pair, float[] perChannel) {
-        float[] bias = switch (pair) {
+        float[] bias = switch (pair.kind()) {
             case VALUE_OUTPUT -> source.biases().get(Linear.V);
-            case UP_DOWN -> source.biases().get(Linear.UP);
+            case UP_DOWN -> pair.expert().isPart() ? null : source.biases().get(Linear.UP);
             case ATTENTION_NORM, MLP_NORM -> null;
         };
         if (bias != null) {
@@ -114,7 +133,7 @@ final class PairScales {
         if (!folds(pair)) {
             return null;
         }
-        float[] columns = switch (pair) {
+        float[] columns = switch (pair.kind()) {
             case ATTENTION_NORM, MLP_NORM -> norm(pair, perChannel).effective();
             case VALUE_OUTPUT -> tie.repeat(perChannel);
             case UP_DOWN -> perChannel;
@@ -123,12 +142,12 @@ final class PairScales {
     }
 
     /** The columns of a linear's own pair and, for v_proj and up_proj, the rows of the pair it produces for. */
-    Basis basis(Linear linear) {
+    Basis basis(LayerLinear linear) {
         ScalePair pair = ScalePair.reading(linear);
         float @Nullable [] columns = columns(pair, of(pair));
-        return switch (linear) {
+        return switch (linear.linear()) {
             case V -> new Basis(unlessOnes(of(ScalePair.VALUE_OUTPUT)), columns);
-            case UP -> new Basis(unlessOnes(of(ScalePair.UP_DOWN)), columns);
+            case UP -> new Basis(unlessOnes(of(ScalePair.upDown(linear.expert()))), columns);
             case Q, K, O, GATE, DOWN -> Basis.ofColumns(columns);
         };
     }

@@ -1,10 +1,10 @@
 package nibble.calibrate.search;
 
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
-import nibble.checkpoint.model.Linear;
+import java.util.TreeMap;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.PlacedWeight;
 import nibble.engine.tensor.QuantizedWeight;
@@ -14,15 +14,15 @@ import nibble.pack.QuantizedLinear;
 /** What is quantized of a layer so far, on each device: each linear is brought once. Owns what it brought. */
 final class PlacedLinears implements AutoCloseable {
     private final List<Backend> backends;
-    private final Map<Linear, QuantizedLinear> sources = new EnumMap<>(Linear.class);
-    private final Map<Linear, List<PlacedWeight>> placed = new EnumMap<>(Linear.class);
+    private final Map<LayerLinear, QuantizedLinear> sources = new TreeMap<>();
+    private final Map<LayerLinear, List<PlacedWeight>> placed = new TreeMap<>();
 
     PlacedLinears(List<Backend> backends) {
         this.backends = backends;
     }
 
     /** The weight of a linear as it is now, on each device; valid until another form of the linear is asked for. */
-    List<Weight> weights(Linear linear, QuantizedLinear made) {
+    List<Weight> weights(LayerLinear linear, QuantizedLinear made) {
         if (sources.get(linear) != made) {
             giveBack(placed.getOrDefault(linear, List.of()));
             List<PlacedWeight> brought = new ArrayList<>();

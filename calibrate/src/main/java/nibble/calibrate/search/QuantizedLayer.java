@@ -1,17 +1,31 @@
 package nibble.calibrate.search;
 
+import java.lang.foreign.Arena;
+import java.lang.foreign.MemorySegment;
 import java.util.Collections;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
+import java.util.stream.IntStream;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.tensor.DType;
+import nibble.checkpoint.tensor.Shape;
+import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.LayerExtras;
+import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
+import nibble.pack.Words;
 
 /**
  * Holds a decoder layer as the output has it; vectors are fp16 bits.
@@ -25,38 +39,40 @@ import nibble.pack.QuantizedLinear;
  * @param queryNorm of queries, unchanged; empty where there is none
  * @param keyNorm of keys, unchanged; empty where there is none
  * @param outNorms of what o and down give, unchanged; those that there are
+ * @param router what chooses experts, the scales of the norm multiplied into its columns
  */
 public record QuantizedLayer(
         int layer,
         short[] inputNorm,
-        Map<Linear, QuantizedLinear> linears,
+        Map<LayerLinear, QuantizedLinear> linears,
         short[] postAttentionNorm,
         float normOffset,
         Map<Linear, short[]> biases,
         short[] queryNorm,
         short[] keyNorm,
-        Map<LayerNorm, short[]> outNorms) {
+        Map<LayerNorm, short[]> outNorms,
+        Optional<RouterWeights> router) {
     public QuantizedLayer {
-        linears = Collections.unmodifiableMap(new EnumMap<>(linears));
+        linears = Collections.unmodifiableMap(new TreeMap<>(linears));
         biases = Map.copyOf(biases);
         outNorms = Map.copyOf(outNorms);
     }
 
     /** Returns the same layer for the engine: what a reader of the written checkpoint gets. */
     public DecoderLayer toDecoderLayer() {
-        Map<Linear, QuantizedWeight> weights = new EnumMap<>(Linear.class);
+        Map<LayerLinear, QuantizedWeight> weights = new TreeMap<>();
         linears.forEach((name, linear) -> weights.put(name, new QuantizedWeight(linear)));
         return toDecoderLayer(weights);
     }
 
     /** This layer's vectors with other linears. */
-    QuantizedLayer with(Map<Linear, QuantizedLinear> others) {
+    QuantizedLayer with(Map<LayerLinear, QuantizedLinear> others) {
         return new QuantizedLayer(
-                layer, inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm, outNorms);
+                layer, inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm, outNorms, router);
     }
 
     /** This layer's vectors with weights of any kind, for the engine. */
-    DecoderLayer toDecoderLayer(Map<Linear, ? extends Weight> weights) {
+    DecoderLayer toDecoderLayer(Map<LayerLinear, ? extends Weight> weights) {
         Map<Linear, float[]> added = new EnumMap<>(Linear.class);
         biases.forEach((linear, bias) -> added.put(linear, floats(bias, 0)));
         Optional<LayerExtras.HeadNorms> norms = queryNorm.length == 0
@@ -66,21 +82,55 @@ public record QuantizedLayer(
         outNorms.forEach((norm, gain) -> behind.put(norm, floats(gain, normOffset)));
         return DecoderLayer.of(
                 floats(inputNorm, normOffset),
-                weights,
+                of(Expert.NONE, weights),
                 floats(postAttentionNorm, normOffset),
+                router.isPresent() ? experts(router.get(), weights) : DecoderLayer.mlp(of(Expert.NONE, weights)),
                 new LayerExtras(layer, added, norms, behind));
+    }
+
+    private static Map<Linear, Weight> of(Expert expert, Map<LayerLinear, ? extends Weight> weights) {
+        Map<Linear, Weight> own = new EnumMap<>(Linear.class);
+        weights.forEach((name, weight) -> {
+            if (name.expert().equals(expert)) {
+                own.put(name.linear(), weight);
+            }
+        });
+        return own;
+    }
+
+    private static ExpertMlps experts(RouterWeights router, Map<LayerLinear, ? extends Weight> weights) {
+        int count = router.router().length / router.columns();
+        List<Mlp> routed = IntStream.range(0, count)
+                .mapToObj(index -> DecoderLayer.mlp(of(new Expert(index), weights)))
+                .toList();
+        Map<Linear, Weight> shared = of(Expert.SHARED, weights);
+        return new ExpertMlps(
+                dense("router", router.router(), router.columns()),
+                routed,
+                shared.isEmpty() ? Optional.empty() : Optional.of(DecoderLayer.mlp(shared)),
+                router.sharedGate().length == 0
+                        ? Optional.empty()
+                        : Optional.of(dense("shared gate", router.sharedGate(), router.columns())));
+    }
+
+    private static Weight dense(String name, short[] halves, int columns) {
+        MemorySegment data = Arena.ofAuto().allocate(2L * halves.length, 64);
+        MemorySegment.copy(halves, 0, data, Words.SHORT, 0, halves.length);
+        return new DenseWeight(new TensorView(name, DType.F16, Shape.of(halves.length / columns, columns), data));
     }
 
     /** Returns a module, of the linears that it fuses. */
     public QuantizedLinear module(LinearModule module) {
-        return QuantizedLinear.ofRows(module.parts().stream().map(this::linear).toList());
+        return QuantizedLinear.ofRows(module.parts().stream()
+                .map(part -> linear(new LayerLinear(part, module.expert())))
+                .toList());
     }
 
-    /** Returns one of the seven. */
-    public QuantizedLinear linear(Linear linear) {
+    /** Returns one of the linears. */
+    public QuantizedLinear linear(LayerLinear linear) {
         QuantizedLinear quantized = linears.get(linear);
         if (quantized == null) {
-            throw new IllegalStateException("quantized layer without " + linear.path());
+            throw new IllegalStateException("quantized layer without " + linear);
         }
         return quantized;
     }

@@ -1,13 +1,14 @@
 package nibble.calibrate.search;
 
 import java.util.ArrayList;
-import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.engine.backend.Workers;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
@@ -34,7 +35,11 @@ public final class ScaleSearch {
      * @param readers each reader's part of both losses
      */
     record Choice(
-            Candidate candidate, float[] scales, double loss, double identityLoss, Map<Linear, ReaderLoss> readers) {}
+            Candidate candidate,
+            float[] scales,
+            double loss,
+            double identityLoss,
+            Map<LayerLinear, ReaderLoss> readers) {}
 
     /**
      * The output error of one reader without clipping.
@@ -52,25 +57,34 @@ public final class ScaleSearch {
     /**
      * Searches on the original weights, whatever the other pairs chose.
      *
+     * @param inputs statistics of what each reader reads
      * @param onCandidate told of each linear under each candidate
      */
-    Choice search(ScalePair pair, LayerSource source, InputStatistics input, Consumer<LinearQuantizer> onCandidate) {
+    Choice search(
+            ScalePair pair,
+            LayerSource source,
+            Function<LayerLinear, InputStatistics> inputs,
+            Consumer<LinearQuantizer> onCandidate) {
         PairScales scales = new PairScales(source, tie);
-        double[] x = input.meanAbsolute();
+        double[] x = meanAbsolute(pair, source, inputs);
         double[] w = meanWeight(pair, source);
-        if (pair == ScalePair.VALUE_OUTPUT) {
+        if (pair.equals(ScalePair.VALUE_OUTPUT)) {
             x = tie.mean(x);
             w = tie.mean(w);
         }
         // Without a norm in front there is nowhere for a scale to go: plain rounding is all there is.
-        List<float[]> tried = scales.folds(pair) ? scales(x, w) : List.of(new float[0]);
+        List<float[]> tried = !scales.folds(pair)
+                ? List.of(new float[0])
+                : scales(x, w).stream()
+                        .map(scale -> scales.possible(pair, scale))
+                        .toList();
         List<float @Nullable []> columns =
                 tried.stream().map(s -> scales.columns(pair, s)).collect(Collectors.toCollection(ArrayList::new));
         double[] losses = new double[tried.size()];
-        Map<Linear, double[]> ofReaders = new EnumMap<>(Linear.class);
-        for (Linear reader : pair.readers()) {
+        Map<LayerLinear, double[]> ofReaders = new TreeMap<>();
+        for (LayerLinear reader : pair.readers(source.experts())) {
             LinearQuantizer linear = source.linear(reader);
-            double[] ofLinear = linear.losses(columns, input, () -> onCandidate.accept(linear));
+            double[] ofLinear = linear.losses(columns, inputs.apply(reader), () -> onCandidate.accept(linear));
             ofReaders.put(reader, ofLinear);
             for (int i = 0; i < losses.length; i++) {
                 losses[i] += ofLinear[i];
@@ -82,9 +96,28 @@ public final class ScaleSearch {
             }
         }
         int best = best(losses);
-        Map<Linear, ReaderLoss> readers = new EnumMap<>(Linear.class);
+        Map<LayerLinear, ReaderLoss> readers = new TreeMap<>();
         ofReaders.forEach((reader, all) -> readers.put(reader, new ReaderLoss(all[best], all[0])));
         return new Choice(CANDIDATES.get(best), tried.get(best), losses[best], losses[0], readers);
+    }
+
+    /** Mean magnitude of each channel, over the tokens of all readers' inputs. */
+    private static double[] meanAbsolute(
+            ScalePair pair, LayerSource source, Function<LayerLinear, InputStatistics> inputs) {
+        List<InputStatistics> distinct =
+                pair.readers(source.experts()).stream().map(inputs).distinct().toList();
+        if (distinct.size() == 1) {
+            return distinct.getFirst().meanAbsolute();
+        }
+        double[] mean = new double[source.postAttentionNorm().length];
+        double rows = distinct.stream().mapToDouble(InputStatistics::rows).sum();
+        for (InputStatistics input : distinct) {
+            double[] own = input.meanAbsolute();
+            for (int i = 0; i < mean.length; i++) {
+                mean[i] += own[i] * (input.rows() / rows);
+            }
+        }
+        return mean;
     }
 
     private List<float[]> scales(double[] x, double[] w) {
@@ -111,9 +144,10 @@ public final class ScaleSearch {
 
     /** Mean over all rows of the readers of |w| / (largest |w| of its group), for each column. */
     private static double[] meanWeight(ScalePair pair, LayerSource source) {
-        double[] mean = new double[source.linear(pair.readers().getFirst()).inFeatures()];
+        double[] mean = new double
+                [source.linear(pair.readers(source.experts()).getFirst()).inFeatures()];
         int rows = 0;
-        for (Linear reader : pair.readers()) {
+        for (LayerLinear reader : pair.readers(source.experts())) {
             LinearQuantizer linear = source.linear(reader);
             rows += linear.outFeatures();
             double[] sums = linear.relativeMagnitudes();

@@ -1,9 +1,12 @@
 package nibble.calibrate.search;
 
+import java.util.List;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
+import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.StoredLinear;
 import nibble.engine.quantize.FitSteps;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.pack.QuantizationSpec;
@@ -12,13 +15,27 @@ import nibble.pack.QuantizationSpec;
 public final class Work {
     private Work() {}
 
+    /** The linears of the last layer, which stands for all. */
+    private static List<StoredLinear> linears(ModelConfig config) {
+        return config.linears(config.layers() - 1);
+    }
+
+    /** The share of all tokens that pass a linear. */
+    private static double share(ModelConfig config, StoredLinear linear) {
+        return linear.module().expert().isRouted()
+                ? config.experts()
+                        .map(experts -> (double) experts.chosen() / experts.count())
+                        .orElse(1.0)
+                : 1;
+    }
+
     /** Counts all of one layer. */
     public static double layer(ModelConfig config, QuantizeOptions options, long tokens) {
         double work = 1;
-        for (Linear linear : Linear.values()) {
-            double out = config.outFeatures(linear);
-            double in = config.inFeatures(linear);
-            work += options.method() == Method.BEST ? 0 : forward(out, in) * tokens;
+        for (StoredLinear linear : linears(config)) {
+            double out = linear.outFeatures();
+            double in = linear.inFeatures();
+            work += options.method() == Method.BEST ? 0 : forward(out, in) * tokens * share(config, linear);
             if (options.method() == Method.BEST) {
                 work += ScaleSearch.candidates() * product(out, in) + fit(out, in, options.spec(), FitSteps.ALL);
             }
@@ -27,7 +44,7 @@ public final class Work {
             }
         }
         if (options.method() == Method.BEST) {
-            for (ScalePair pair : ScalePair.values()) {
+            for (ScalePair pair : ScalePair.of(List.of(Expert.NONE))) {
                 work += pairedPass(config, pair, tokens);
             }
         }
@@ -36,10 +53,10 @@ public final class Work {
 
     /** Moments of one input on two streams, and the way of these to it and past it. */
     static double pairedPass(ModelConfig config, ScalePair pair, long tokens) {
-        double in = config.inFeatures(pair.readers().getFirst());
+        double in = config.width(pair.input());
         double moments = 3 * in * in;
         double forward = 0;
-        for (Linear linear : pair.readers()) {
+        for (Linear linear : pair.input().readers()) {
             forward += 6.0 * config.outFeatures(linear) * in;
         }
         return (moments + forward) * tokens;
@@ -63,8 +80,8 @@ public final class Work {
     /** Counts the forward pass of a layer over this many tokens, without second moments. */
     public static double passBlock(ModelConfig config, long tokens) {
         double work = 0;
-        for (Linear linear : Linear.values()) {
-            work += 2.0 * config.outFeatures(linear) * config.inFeatures(linear) * tokens;
+        for (StoredLinear linear : linears(config)) {
+            work += 2.0 * linear.outFeatures() * linear.inFeatures() * tokens * share(config, linear);
         }
         return work;
     }
@@ -72,8 +89,8 @@ public final class Work {
     /** Counts the forward pass of a layer over this many tokens, second moments included. */
     public static double forward(ModelConfig config, long tokens) {
         double work = 0;
-        for (Linear linear : Linear.values()) {
-            work += forward(config.outFeatures(linear), config.inFeatures(linear)) * tokens;
+        for (StoredLinear linear : linears(config)) {
+            work += forward(linear.outFeatures(), linear.inFeatures()) * tokens * share(config, linear);
         }
         return work;
     }

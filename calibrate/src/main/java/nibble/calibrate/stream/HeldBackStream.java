@@ -2,7 +2,7 @@ package nibble.calibrate.stream;
 
 import java.util.ArrayList;
 import java.util.List;
-import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
@@ -45,7 +45,7 @@ public final class HeldBackStream {
      *
      * @param rounded another form of it, on each device
      */
-    public record Candidate(Linear linear, List<Weight> rounded) {}
+    public record Candidate(LayerLinear linear, List<Weight> rounded) {}
 
     /** Returns how many tokens are held back. */
     public long tokens() {
@@ -76,10 +76,10 @@ public final class HeldBackStream {
                 quantized.use(batch, false, (other, after, _) -> {
                     Matrix y = other.input(input, made.get(member), after, sequences);
                     for (int c = 0; c < candidates.size(); c++) {
-                        Linear linear = candidates.get(c).linear();
+                        LayerLinear linear = candidates.get(c).linear();
                         List<Weight> forms = List.of(
-                                fp.get(member).weight(linear),
-                                made.get(member).weight(linear),
+                                fp.get(member).weight(linear.linear(), linear.expert()),
+                                made.get(member).weight(linear.linear(), linear.expert()),
                                 candidates.get(c).rounded().get(member));
                         boolean behind = input == LinearInput.O || input == LinearInput.DOWN;
                         sums.set(c, add(sums.get(c), errors(backend, forms, x, y, behind ? before : null, after)));

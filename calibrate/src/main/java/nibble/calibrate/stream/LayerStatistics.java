@@ -3,6 +3,7 @@ package nibble.calibrate.stream;
 import java.util.HashMap;
 import java.util.Map;
 import nibble.calibrate.job.ProgressListener.Stage;
+import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LinearInput;
@@ -20,9 +21,28 @@ public final class LayerStatistics implements Taps, AutoCloseable {
 
     private record Key(LinearInput input, Expert expert) {}
 
+    private final @Nullable ExpertTokens experts;
+
+    /** Of a layer without experts. */
     public LayerStatistics(QuantizationDevices devices, WorkProgress progress) {
+        this(devices, progress, null);
+    }
+
+    /** @param experts counts the tokens of each expert; null where there are none */
+    public LayerStatistics(QuantizationDevices devices, WorkProgress progress, @Nullable ExpertTokens experts) {
         this.devices = devices;
         this.progress = progress;
+        this.experts = experts;
+    }
+
+    @Override
+    public int[] more(Expert expert, int[] routed, int rows) {
+        return experts == null ? new int[0] : experts.more(expert, routed, rows);
+    }
+
+    /** Returns what the experts saw; null where there are none. */
+    public QuantizationReport.@Nullable Experts experts() {
+        return experts == null ? null : experts.report();
     }
 
     @Override

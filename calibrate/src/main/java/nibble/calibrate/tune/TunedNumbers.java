@@ -4,8 +4,11 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Optional;
+import java.util.TreeMap;
 import nibble.calibrate.search.QuantizedLayer;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.engine.backend.Parameter;
@@ -71,14 +74,14 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset, f
     QuantizedLayer layer(Checkpoint made, int index) {
         OfLayer numbers = layers.get(index);
         DecoderLayer fitted = DecoderLayer.read(made, index);
-        Map<Linear, QuantizedLinear> linears = new EnumMap<>(Linear.class);
+        Map<LayerLinear, QuantizedLinear> linears = new TreeMap<>();
         TunedLayer.codes(fitted).forEach((linear, codes) -> {
             short[] scales = numbers.scales.get(linear);
             if (scales == null) {
                 throw new IllegalStateException("no tuned scales of " + linear.path());
             }
             byte[] moved = numbers.codes.get(linear);
-            linears.put(linear, (moved == null ? codes : codes.withCodes(moved)).withScales(scales));
+            linears.put(LayerLinear.of(linear), (moved == null ? codes : codes.withCodes(moved)).withScales(scales));
         });
         Map<Linear, short[]> biases = new EnumMap<>(Linear.class);
         fitted.extras().biases().forEach((linear, bias) -> biases.put(linear, halves(bias, 0)));
@@ -93,7 +96,8 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset, f
                 biases,
                 numbers.queryNorm,
                 numbers.keyNorm,
-                outNorms);
+                outNorms,
+                Optional.empty());
     }
 
     /** Returns the share of codes that differ from those of the checkpoint as fitted. */

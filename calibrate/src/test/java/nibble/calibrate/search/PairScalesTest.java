@@ -7,11 +7,12 @@ import java.io.IOException;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
@@ -28,16 +29,21 @@ import nibble.engine.host.HostLinearQuantizer;
 import nibble.engine.host.quantize.ScaledLinear;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
-import nibble.engine.tensor.LayerExtras;
+import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** Scales change what is rounded, never what the layer computes. */
 class PairScalesTest {
+    /** In every mixture it has experts. */
+    private static final int LAYER = 0;
+
     @TempDir
     Path temp;
 
@@ -50,7 +56,17 @@ class PairScalesTest {
 
     /** v_proj's bias is rounded to fp16 anew, by up to 2^-11 of its 0.5 or so, and o_proj adds 64 of them. */
     @ParameterizedTest
-    @CsvSource({"llama-bias, 4e-3", "qwen2, 4e-3", "qwen3, 1e-5", "phi3, 1e-5", "gemma, 1e-5"})
+    @CsvSource({
+        "llama-bias, 4e-3",
+        "qwen2, 4e-3",
+        "qwen3, 1e-5",
+        "phi3, 1e-5",
+        "gemma, 1e-5",
+        "mixtral, 1e-5",
+        "qwen2-moe, 4e-3",
+        "qwen3-moe, 1e-5",
+        "olmoe, 1e-5"
+    })
     void so_does_a_scaled_layer_of_every_architecture(String model, float bound) {
         try (Checkpoint checkpoint =
                 Checkpoint.open(Path.of("..", "checkpoint", "src", "test", "resources", "architectures", model))) {
@@ -63,34 +79,69 @@ class PairScalesTest {
             ModelConfig config = checkpoint.config();
             LayerSource source = LayerSource.of(
                     checkpoint,
-                    1,
-                    List.of(DecoderLayer.read(checkpoint, 1)),
+                    LAYER,
+                    List.of(DecoderLayer.read(checkpoint, LAYER)),
                     QuantizationDevices.of(backend),
                     new QuantizationSpec(4, 32));
             HeadTie tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
             PairScales scales = new PairScales(source, tie);
             Random random = new Random(5);
-            for (ScalePair pair : ScalePair.values()) {
+            for (ScalePair pair : ScalePair.of(source.experts())) {
                 float[] s = new float
-                        [switch (pair) {
-                            case UP_DOWN -> config.intermediateSize();
+                        [switch (pair.kind()) {
+                            case UP_DOWN -> config.outFeatures(Linear.UP, pair.expert());
                             case VALUE_OUTPUT -> config.outFeatures(Linear.V);
                             case ATTENTION_NORM, MLP_NORM -> config.hiddenSize();
                         }];
                 for (int i = 0; i < s.length; i++) {
                     s[i] = (float) Math.exp(random.nextGaussian());
                 }
-                scales.set(pair, s);
+                scales.set(pair, scales.possible(pair, s));
             }
-            float[] original = run(DecoderLayer.read(checkpoint, 1), config, checkpoint, backend);
-            float[] scaled = run(
-                    scaledLayer(source, scales, DecoderLayer.read(checkpoint, 1).extras()),
-                    config,
-                    checkpoint,
-                    backend);
+            float[] original = run(DecoderLayer.read(checkpoint, LAYER), config, checkpoint, backend);
+            float[] scaled = run(scaledLayer(source, scales), config, checkpoint, backend);
             for (int i = 0; i < original.length; i++) {
                 assertThat(scaled[i]).isCloseTo(original[i], within(bound * Math.max(1, Math.abs(original[i]))));
             }
+        }
+    }
+
+    /** Not nearly: all bits of all logits, so that no token can come to another expert. */
+    @ParameterizedTest
+    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe"})
+    void a_scale_of_the_norm_leaves_every_bit_of_the_routers_logits(String model) {
+        try (Checkpoint checkpoint = Checkpoint.open(
+                        Path.of("..", "checkpoint", "src", "test", "resources", "architectures", model));
+                Backend backend = Backends.open("cpu", 1)) {
+            DecoderLayer original = DecoderLayer.read(checkpoint, LAYER);
+            LayerSource source = LayerSource.of(
+                    checkpoint, LAYER, List.of(original), QuantizationDevices.of(backend), new QuantizationSpec(4, 32));
+            ModelConfig config = checkpoint.config();
+            PairScales scales = new PairScales(source, new HeadTie(config.heads(), config.kvHeads(), config.headDim()));
+            Random random = new Random(8);
+            float[] wanted = new float[config.hiddenSize()];
+            for (int i = 0; i < wanted.length; i++) {
+                wanted[i] = (float) Math.exp(2 * random.nextGaussian());
+            }
+            float[] powers = scales.possible(ScalePair.MLP_NORM, wanted);
+            scales.set(ScalePair.MLP_NORM, powers);
+            assertThat(powers).contains(1f, 2f, 0.5f, 4f);
+            DecoderLayer scaled = scaledLayer(source, scales);
+            assertThat(logits(scaled, config, checkpoint, backend))
+                    .isEqualTo(logits(original, config, checkpoint, backend));
+            assertThat(scaled.postAttentionNorm()).isNotEqualTo(original.postAttentionNorm());
+        }
+    }
+
+    private static float[] logits(DecoderLayer layer, ModelConfig config, Checkpoint checkpoint, Backend backend) {
+        Weight router = ((ExpertMlps) layer.feedForward()).router();
+        try (Forward forward = new Forward(config, backend);
+                Matrix hidden = forward.embed(
+                        new DenseWeight(checkpoint.tensor(TensorNames.EMBEDDING)), new int[] {1, 7, 30, 2, 9, 41});
+                Matrix logits = backend.allocateSingle(6, router.outFeatures())) {
+            backend.rmsNorm(hidden, layer.postAttentionNorm(), config.rmsNormEps(), hidden);
+            backend.linear(router, hidden, logits);
+            return backend.download(logits);
         }
     }
 
@@ -150,9 +201,9 @@ class PairScalesTest {
         assertThat(Candidate.IDENTITY.scales(x, w)).isEqualTo(ones);
     }
 
-    private static DecoderLayer scaledLayer(LayerSource source, PairScales scales, LayerExtras extras) {
-        Map<Linear, DenseWeight> weights = new EnumMap<>(Linear.class);
-        for (Linear name : Linear.values()) {
+    private static DecoderLayer scaledLayer(LayerSource source, PairScales scales) {
+        Map<LayerLinear, DenseWeight> weights = new TreeMap<>();
+        for (LayerLinear name : source.names()) {
             ScaledLinear linear = ((HostLinearQuantizer) source.linear(name)).in(scales.basis(name));
             float[] values = new float[linear.weights().length];
             for (int row = 0; row < linear.outFeatures(); row++) {
@@ -161,26 +212,23 @@ class PairScalesTest {
             weights.put(
                     name,
                     new DenseWeight(new TensorView(
-                            name.path(),
+                            name.toString(),
                             DType.F32,
                             Shape.of(linear.outFeatures(), linear.inFeatures()),
                             MemorySegment.ofArray(values))));
         }
-        Map<Linear, float[]> biases = new EnumMap<>(Linear.class);
-        scales.foldedBiases().forEach((linear, bias) -> biases.put(linear, floats(bias, 0)));
-        return DecoderLayer.of(
-                floats(scales.foldedNorm(ScalePair.ATTENTION_NORM), source.normOffset()),
-                weights,
-                floats(scales.foldedNorm(ScalePair.MLP_NORM), source.normOffset()),
-                new LayerExtras(biases, extras.headNorms()));
-    }
-
-    private static float[] floats(short[] halves, float offset) {
-        float[] floats = new float[halves.length];
-        for (int i = 0; i < floats.length; i++) {
-            floats[i] = Float.float16ToFloat(halves[i]) + offset;
-        }
-        return floats;
+        return new QuantizedLayer(
+                        source.layer(),
+                        scales.foldedNorm(ScalePair.ATTENTION_NORM),
+                        Map.of(),
+                        scales.foldedNorm(ScalePair.MLP_NORM),
+                        source.normOffset(),
+                        scales.foldedBiases(),
+                        QuantizedLayer.halves(source.queryNorm()),
+                        QuantizedLayer.halves(source.keyNorm()),
+                        source.outNormHalves(),
+                        scales.router())
+                .toDecoderLayer(weights);
     }
 
     private static float[] run(DecoderLayer layer, ModelConfig config, Checkpoint checkpoint, Backend backend) {

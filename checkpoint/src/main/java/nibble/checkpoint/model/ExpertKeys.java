@@ -46,6 +46,22 @@ final class ExpertKeys {
                         Names.MIXTRAL));
     }
 
+    /** OLMoE's: {@code intermediate_size} is the width of an expert. */
+    static Experts olmoe(ConfigKeys keys) {
+        String key = keys.value(COUNT).isPresent() ? COUNT : LOCAL_COUNT;
+        return checked(
+                keys,
+                key,
+                new Experts(
+                        keys.integerIfPresent(key, 1, MOST).orElse(64),
+                        keys.integerIfPresent("num_experts_per_tok", 1, MOST).orElse(8),
+                        keys.integer("intermediate_size", 1, MOST_WIDTH),
+                        keys.flag("norm_topk_prob", false),
+                        Shared.NONE,
+                        Set.of(),
+                        Names.QWEN));
+    }
+
     /** Qwen's: layers may go without experts, by a list or by a step. */
     static Optional<Experts> qwen(ConfigKeys keys, Defaults defaults) {
         String key = keys.value(COUNT).isPresent() ? COUNT : LOCAL_COUNT;

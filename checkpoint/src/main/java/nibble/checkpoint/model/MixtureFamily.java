@@ -81,7 +81,21 @@ public final class MixtureFamily {
                 }
             };
 
-    static final List<Architecture> ALL = List.of(MIXTRAL, QWEN2_MOE, QWEN3_MOE);
+    /** OLMo with experts: norms over all heads together, in front of attention and experts a norm as Llama has it. */
+    public static final Architecture OLMOE =
+            new Mixture("OlmoeForCausalLM", "olmoe", "olmoe", new ConfigDefaults(4096, List.of(), List.of(50_279))) {
+                @Override
+                public HeadNorm headNorm() {
+                    return HeadNorm.ALL_HEADS;
+                }
+
+                @Override
+                Optional<Experts> experts(ConfigKeys keys) {
+                    return Optional.of(ExpertKeys.olmoe(keys));
+                }
+            };
+
+    static final List<Architecture> ALL = List.of(MIXTRAL, QWEN2_MOE, QWEN3_MOE, OLMOE);
 
     private MixtureFamily() {}
 

@@ -472,6 +472,16 @@ public record ModelConfig(
         return gates;
     }
 
+    /** Names the modules of all layers that choose and weigh experts, which are never quantized. */
+    public List<String> gates() {
+        String weight = ".weight";
+        return IntStream.range(0, layers)
+                .boxed()
+                .flatMap(layer -> experts(layer).stream().flatMap(found -> gates(found, layer).stream()))
+                .map(gate -> gate.name().substring(0, gate.name().length() - weight.length()))
+                .toList();
+    }
+
     /**
      * Returns the factor of embeddings on their way into the first layer. The engine's residual stream is the model's
      * divided by {@link Multipliers#residual}, so that halves of layers add to it as they are.

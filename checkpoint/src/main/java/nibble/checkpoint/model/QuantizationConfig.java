@@ -111,7 +111,10 @@ public record QuantizationConfig(
             case "gptq_v2" -> QuantizedFormat.GPTQ_V2;
             default -> throw unsupported(keys.file(), "GPTQ with checkpoint_format \"" + format + "\"", "");
         };
-        if (keys.object("dynamic").map(rules -> !rules.isEmpty()).orElse(false)) {
+        // A rule that begins with "-:" leaves modules as they are, which their tensors show too.
+        if (keys.object("dynamic").stream()
+                .flatMap(rules -> rules.properties().stream())
+                .anyMatch(rule -> !rule.getKey().startsWith("-:"))) {
             throw unsupported(keys.file(), "GPTQ with \"dynamic\" rules, a format for each module,", "");
         }
         if (keys.flag("lm_head", false)) {

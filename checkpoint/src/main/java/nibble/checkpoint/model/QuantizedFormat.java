@@ -170,11 +170,16 @@ public enum QuantizedFormat {
     /**
      * Returns a note for a user on the programs that load the layout, in words; empty where all that know it load it.
      */
-    public Optional<String> loaderNote(boolean symmetric) {
-        return isGptq() && !symmetric
+    public Optional<String> loaderNote(boolean symmetric, boolean experts) {
+        if (isGptq() && !symmetric) {
+            return Optional.of(
+                    "vLLM since 0.17 refuses GPTQ files with zero points, which this is; GPTQModel loads it. For"
+                            + " vLLM take the format compressed-tensors or awq, which hold the same numbers");
+        }
+        return this == COMPRESSED_TENSORS && experts && !symmetric
                 ? Optional.of(
-                        "vLLM since 0.17 refuses GPTQ files with zero points, which this is; GPTQModel loads it. For"
-                                + " vLLM take the format compressed-tensors or awq, which hold the same numbers")
+                        "transformers 5.17 does not read the zero points of experts, which this has; vLLM does. For"
+                                + " transformers give --symmetric")
                 : Optional.empty();
     }
 

@@ -24,6 +24,11 @@ public record StoredLinear(
         return module.isFused() ? name + "[" + linear.name().toLowerCase(Locale.ROOT) + "]" : name;
     }
 
+    /** Names it inside its layer. */
+    public LayerLinear id() {
+        return new LayerLinear(linear, module.expert());
+    }
+
     /** Returns this linear's rows of its module's weight. */
     public TensorView rows(TensorView whole) {
         if (!module.isFused()) {

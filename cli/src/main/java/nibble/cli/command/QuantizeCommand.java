@@ -115,7 +115,11 @@ final class QuantizeCommand implements Callable<Integer> {
                     terminal);
             QuantizeOptions options = asked.options();
             tuningNote(options);
-            options.format().loaderNote(options.spec().symmetric()).ifPresent(terminal::note);
+            options.format()
+                    .loaderNote(
+                            options.spec().symmetric(),
+                            checkpoint.config().experts().isPresent())
+                    .ifPresent(terminal::note);
             requireQuantizable(checkpoint, options);
             if (options.method() != Method.RTN) {
                 calibration.checkContext(terminal, checkpoint.config(), options.method(), strict);

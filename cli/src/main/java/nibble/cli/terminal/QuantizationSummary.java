@@ -5,6 +5,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
@@ -24,6 +25,7 @@ public final class QuantizationSummary {
             lines.addAll(errors(report));
             lines.add("");
         }
+        experts(report).ifPresent(line -> lines.addAll(List.of(line, "")));
         QuantizationReport.@Nullable Tuning tuning = report.tuning();
         if (tuning != null) {
             lines.add(String.format(
@@ -40,6 +42,31 @@ public final class QuantizationSummary {
             lines.add("");
         }
         return lines;
+    }
+
+    /** How many experts saw enough of the text, and what those have that did not. */
+    private static Optional<String> experts(QuantizationReport report) {
+        List<QuantizationReport.Experts> layers = report.layers().stream()
+                .map(QuantizationReport.Layer::experts)
+                .filter(Objects::nonNull)
+                .toList();
+        if (layers.isEmpty()) {
+            return Optional.empty();
+        }
+        long all = 0;
+        long few = 0;
+        long fewest = Long.MAX_VALUE;
+        for (QuantizationReport.Experts experts : layers) {
+            all += experts.routedTokens().size();
+            for (long tokens : experts.routedTokens()) {
+                fewest = Math.min(fewest, tokens);
+                few += tokens < experts.tokensNeeded() ? 1 : 0;
+            }
+        }
+        QuantizationReport.Experts first = layers.getFirst();
+        return Optional.of("experts: " + few + " of " + all + " saw fewer than " + first.tokensNeeded()
+                + " calibration tokens (" + first.tokensPerColumn() + " a column), the fewest " + fewest
+                + "; theirs are filled up with tokens of the whole text");
     }
 
     private static List<String> errors(QuantizationReport report) {

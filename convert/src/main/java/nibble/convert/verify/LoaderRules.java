@@ -125,7 +125,7 @@ final class LoaderRules {
         } else {
             quantization
                     .format()
-                    .loaderNote(false)
+                    .loaderNote(false, config.experts().isPresent())
                     .ifPresent(note -> findings.accept(Finding.warning("loaders", file + ": " + note)));
         }
     }

@@ -81,18 +81,21 @@ public final class AwqLayout implements Layout {
     }
 
     @Override
-    public ObjectNode config(QuantizationSpec spec) {
-        return QuantizationJson.object()
-                .put("bits", spec.bits())
-                .put("group_size", spec.groupSize())
-                .putNull("modules_to_not_convert")
-                .put("quant_method", format().method())
+    public ObjectNode config(QuantizationSpec spec, List<String> kept) {
+        ObjectNode json = QuantizationJson.object().put("bits", spec.bits()).put("group_size", spec.groupSize());
+        if (kept.isEmpty()) {
+            json.putNull("modules_to_not_convert");
+        } else {
+            // Loaders look for each as a part of a module's name. Full names are parts of no linear that is quantized.
+            kept.forEach(json.putArray("modules_to_not_convert")::add);
+        }
+        return json.put("quant_method", format().method())
                 .put("version", format().version())
                 .put("zero_point", true);
     }
 
     @Override
-    public Map<String, ObjectNode> beside(QuantizationSpec spec) {
+    public Map<String, ObjectNode> beside(QuantizationSpec spec, List<String> kept) {
         return Map.of(
                 "quant_config.json",
                 QuantizationJson.object()

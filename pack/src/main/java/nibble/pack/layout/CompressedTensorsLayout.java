@@ -1,5 +1,6 @@
 package nibble.pack.layout;
 
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -103,12 +104,13 @@ public final class CompressedTensorsLayout implements Layout {
 
     /** Returns only keys that every release knows: loaders refuse unknown ones below {@code weights}. */
     @Override
-    public ObjectNode config(QuantizationSpec spec) {
+    public ObjectNode config(QuantizationSpec spec, List<String> kept) {
         ObjectNode json = QuantizationJson.object()
                 .put("quant_method", format().method())
                 .put("format", format().version())
                 .put("quantization_status", "compressed");
-        json.putArray("ignore").add("lm_head");
+        ArrayNode ignore = json.putArray("ignore").add("lm_head");
+        kept.forEach(ignore::add);
         ObjectNode group = json.putObject("config_groups").putObject("group_0");
         group.putArray("targets").add("Linear");
         group.putNull("input_activations").putNull("output_activations");
@@ -126,7 +128,7 @@ public final class CompressedTensorsLayout implements Layout {
     }
 
     @Override
-    public Map<String, ObjectNode> beside(QuantizationSpec spec) {
+    public Map<String, ObjectNode> beside(QuantizationSpec spec, List<String> kept) {
         return Map.of();
     }
 

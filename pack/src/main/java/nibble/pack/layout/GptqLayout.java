@@ -76,17 +76,17 @@ public final class GptqLayout implements Layout {
     }
 
     @Override
-    public ObjectNode config(QuantizationSpec spec) {
-        return entries(spec).put("quant_method", format.method());
+    public ObjectNode config(QuantizationSpec spec, List<String> kept) {
+        return entries(spec, kept).put("quant_method", format.method());
     }
 
     @Override
-    public Map<String, ObjectNode> beside(QuantizationSpec spec) {
-        return Map.of("quantize_config.json", entries(spec));
+    public Map<String, ObjectNode> beside(QuantizationSpec spec, List<String> kept) {
+        return Map.of("quantize_config.json", entries(spec, kept));
     }
 
-    private ObjectNode entries(QuantizationSpec spec) {
-        return QuantizationJson.object()
+    private ObjectNode entries(QuantizationSpec spec, List<String> kept) {
+        ObjectNode json = QuantizationJson.object()
                 .put("bits", spec.bits())
                 .put("group_size", spec.groupSize())
                 .put("desc_act", false)
@@ -94,6 +94,15 @@ public final class GptqLayout implements Layout {
                 .put("lm_head", false)
                 .put("true_sequential", true)
                 .put("checkpoint_format", format.version());
+        if (!kept.isEmpty()) {
+            ObjectNode rules = json.putObject("dynamic");
+            // One expression for all layers: a leading "-:" leaves what it matches unquantized.
+            kept.stream()
+                    .map(name -> name.replace(".", "\\.").replaceFirst("layers\\\\.[0-9]+", "layers\\\\.\\\\d+"))
+                    .distinct()
+                    .forEach(pattern -> rules.putObject("-:^" + pattern + "$"));
+        }
+        return json;
     }
 
     @Override

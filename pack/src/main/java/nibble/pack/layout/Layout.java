@@ -58,11 +58,15 @@ public sealed interface Layout permits AwqLayout, GptqLayout, CompressedTensorsL
      */
     List<MemorySegment> data(QuantizedLinear linear, boolean symmetric);
 
-    /** Returns {@code quantization_config} of config.json. */
-    ObjectNode config(QuantizationSpec spec);
+    /**
+     * Returns {@code quantization_config} of config.json.
+     *
+     * @param kept full names of modules of the layers that are not quantized, as a router is
+     */
+    ObjectNode config(QuantizationSpec spec, List<String> kept);
 
     /** Returns name and content of the files that older loaders read beside config.json. */
-    Map<String, ObjectNode> beside(QuantizationSpec spec);
+    Map<String, ObjectNode> beside(QuantizationSpec spec, List<String> kept);
 
     /**
      * Returns name, type and shape of the tensors of a linear.

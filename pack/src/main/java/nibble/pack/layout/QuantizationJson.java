@@ -49,7 +49,7 @@ public final class QuantizationJson {
     /** Returns the source's config as that of an fp16 model whose linears are quantized so. */
     public static ObjectNode quantized(ModelConfig config, QuantizedFormat format, QuantizationSpec spec) {
         ObjectNode json = dense(config, DType.F16);
-        json.set("quantization_config", Layout.of(format).config(spec));
+        json.set("quantization_config", Layout.of(format).config(spec, config.gates()));
         return json;
     }
 

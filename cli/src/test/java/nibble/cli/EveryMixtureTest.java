@@ -1,0 +1,142 @@
+package nibble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import nibble.cli.terminal.ExitCode;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** What commands do with a tiny random mixture of experts of every architecture. */
+class EveryMixtureTest {
+    private static final Path MODELS =
+            Path.of(System.getProperty("nibble.root"), "checkpoint", "src", "test", "resources", "architectures");
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final int TOKENS = 4 * 32;
+
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
+    private Path model(String name) throws IOException {
+        Path model = Files.createDirectory(folder.resolve(name));
+        for (String file : List.of("config.json", "model.safetensors")) {
+            Files.copy(MODELS.resolve(name).resolve(file), model.resolve(file));
+        }
+        Files.copy(MODELS.resolve("tokenizer.json"), model.resolve("tokenizer.json"));
+        Files.writeString(
+                model.resolve("tokenizer_config.json"),
+                "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":false}");
+        Files.writeString(folder.resolve("text.txt"), "The nibble is four bits, and four bits are enough. ".repeat(40));
+        return model;
+    }
+
+    private Path quantize(Path model, String name, String... options) throws IOException {
+        Path out = folder.resolve(name);
+        List<Object> arguments = new ArrayList<>(List.of("quantize", model, out, "--group-size", "32"));
+        arguments.addAll(List.of("--samples", "4", "--seq-len", "32", "--device", "cpu"));
+        arguments.addAll(List.of("--calibration", folder.resolve("text.txt")));
+        arguments.addAll(List.of(options));
+        run(arguments.toArray());
+        return out;
+    }
+
+    /** @param chosen experts of a token */
+    @ParameterizedTest
+    @CsvSource({"mixtral, 5, 2", "mixtral-fused, 5, 2", "qwen2-moe, 6, 3", "qwen3-moe, 8, 2", "olmoe, 6, 3"})
+    void is_quantized_verified_converted_and_measured(String name, int experts, int chosen) throws IOException {
+        Path model = model(name);
+        Path awq = quantize(model, "awq", "--method", "awq");
+        run("verify", awq, "--against", model);
+        JsonNode report = JSON.readTree(awq.resolve("quantization_report.json").toFile());
+        assertThat(report.get("mean_relative_error").asDouble())
+                .isBetween(0.0, report.get("mean_rtn_relative_error").asDouble());
+        JsonNode seen = report.at("/layers/0/experts");
+        assertThat(seen.get("tokens_needed").asInt())
+                .isEqualTo(seen.get("tokens_per_column").asInt() * 32);
+        assertThat(seen.get("routed_tokens")).hasSize(experts);
+        int routed = 0;
+        for (int i = 0; i < experts; i++) {
+            int tokens = seen.get("routed_tokens").get(i).asInt();
+            routed += tokens;
+            assertThat(tokens + seen.get("added_tokens").get(i).asInt()).isBetween(64, TOKENS);
+        }
+        assertThat(routed).isEqualTo(chosen * TOKENS);
+
+        JsonNode gates =
+                JSON.readTree(awq.resolve("config.json").toFile()).at("/quantization_config/modules_to_not_convert");
+        assertThat(gates.get(0).asText())
+                .isEqualTo(
+                        name.startsWith("mixtral")
+                                ? "model.layers.0.block_sparse_moe.gate"
+                                : "model.layers.0.mlp.gate");
+        Path dense = folder.resolve("dense");
+        run("convert", awq, dense, "--format", "safetensors");
+        assertThat(perplexity(dense)).isEqualTo(perplexity(awq));
+        assertThat(perplexity(awq)).isBetween(perplexity(model) / 3, 3 * perplexity(model));
+        for (String format : List.of("gptq", "compressed-tensors")) {
+            Path other = folder.resolve(format);
+            run("convert", awq, other, "--format", format);
+            run("verify", other, "--against", model);
+            assertThat(perplexity(other)).isCloseTo(perplexity(awq), within(1e-9 * perplexity(awq)));
+            Path back = folder.resolve("back-" + format);
+            run("convert", other, back, "--format", "awq");
+            assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(awq.resolve("model.safetensors"));
+        }
+        run("generate", awq, "--prompt", "The ", "--max-new-tokens", "4");
+        JsonNode plan = json("plan", model, "--group-size", "32", "--method", "awq", "--json", "-");
+        assertThat(plan.get("weight_file_bytes").asLong()).isEqualTo(Files.size(awq.resolve("model.safetensors")));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"qwen2-moe, awq", "qwen3-moe, rtn"})
+    void has_the_same_bytes_with_any_number_of_threads(String name, String method) throws IOException {
+        Path model = model(name);
+        Path one = quantize(model, "one", "--method", method, "--threads", "1");
+        Path two = quantize(model, "two", "--method", method, "--threads", "2");
+        assertThat(two.resolve("model.safetensors")).hasSameBinaryContentAs(one.resolve("model.safetensors"));
+        assertThat(two.resolve("quantization_report.json"))
+                .hasSameBinaryContentAs(one.resolve("quantization_report.json"));
+    }
+
+    private double perplexity(Path model) throws IOException {
+        return json(
+                        "eval",
+                        "perplexity",
+                        model,
+                        "--dataset",
+                        folder.resolve("text.txt"),
+                        "--context",
+                        "48",
+                        "--windows",
+                        "2",
+                        "--device",
+                        "reference",
+                        "--json",
+                        "-")
+                .get("perplexity")
+                .asDouble();
+    }
+
+    private static JsonNode json(Object... arguments) throws IOException {
+        return JSON.readTree(run(arguments));
+    }
+
+    private static String run(Object... arguments) {
+        TerminalCapture terminal = new TerminalCapture();
+        String[] words = Stream.of(arguments).map(Object::toString).toArray(String[]::new);
+        assertThat(terminal.run(words))
+                .as("%s%n%s%s", List.of(words), terminal.err(), terminal.out())
+                .isEqualTo(ExitCode.DONE);
+        return terminal.out();
+    }
+}
