@@ -261,12 +261,12 @@ public final class VectorBackend extends HostBackend {
         CausalAttention.run(
                 workers,
                 shape,
-                few.get(true),
+                few.getOrDefault(true, List.of()),
                 HostMatrix.values(query),
                 HostMatrix.cached(keys),
                 HostMatrix.cached(values),
                 HostMatrix.values(out));
-        super.attention(shape, few.get(false), query, keys, values, out);
+        super.attention(shape, few.getOrDefault(false, List.of()), query, keys, values, out);
     }
 
     /** Only with activations in int8: with those in fp32 the Vector API's rounding stays what it was. */
