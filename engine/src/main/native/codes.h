@@ -3,13 +3,16 @@
  *
  *   out[n] = sum over groups of scale * (sum of x * code - zero * sum of x)
  *
+ * Groups are summed in parts, each on its own from zero, and then the parts. So threads can share a row's groups, and
+ * each reads memory that follows one another.
+ *
  * (code - zero) * scale is not rounded to fp16; each weight differs from that of loaders by at most 2^-11 of itself.
  *
  *   a tile: up to TILE words of every row of words, whose sums over a group stay in the first-level cache
  *   a step: up to 32 inputs of LANES of these words, whose sums stay in registers; add_awq and add_gptq make it
  */
 
-#define TILE 256
+#define TILE 1024
 
 INLINE floats load_floats(const float *at, i64 count) {
     return (floats)load_words((const u8 *)at, count);
@@ -80,7 +83,7 @@ INLINE void finish_awq(const matrix *m, i64 g, i64 c, i64 count, float sum_x, co
     }
 }
 
-/* First and end count outputs, eight to a word. */
+/* One row and one part. First and end count outputs, eight to a word. */
 static void codes_AWQ(const matrix *m, const range *r, const float *prepared_x, float *out) {
     activations x = prepared_codes(prepared_x, r->columns);
     i64 row = m->outputs / 2;
@@ -89,7 +92,7 @@ static void codes_AWQ(const matrix *m, const range *r, const float *prepared_x, 
     }
     for (i64 first = r->first / 8; first < r->end / 8; first += TILE) {
         i64 end = first + TILE < r->end / 8 ? first + TILE : r->end / 8;
-        for (i64 g = 0; g < m->groups; g++) {
+        for (i64 g = r->first_group; g < r->end_group; g++) {
             float group[TILE / LANES][8 * LANES];
             for (i64 k = g * m->size, depth; k < (g + 1) * m->size; k += depth) {
                 depth = (g + 1) * m->size - k < 32 ? (g + 1) * m->size - k : 32;
@@ -143,7 +146,7 @@ static void codes_GPTQ(const matrix *m, const range *r, const float *prepared_x,
     }
     for (i64 first = r->first; first < r->end; first += TILE) {
         i64 end = first + TILE < r->end ? first + TILE : r->end;
-        for (i64 g = 0; g < m->groups; g++) {
+        for (i64 g = r->first_group; g < r->end_group; g++) {
             float group[TILE];
             for (i64 k = g * m->size, depth; k < (g + 1) * m->size; k += depth) {
                 depth = (g + 1) * m->size - k < 32 ? (g + 1) * m->size - k : 32;

@@ -30,7 +30,7 @@ INLINE void add_awq(
     floats s[8] = {};
     for (i64 i = 0; i < depth; i++, at += row) {
         words w = load_words(at, count);
-        FETCH(at + AWQ_AHEAD * row);
+        FETCH_WORDS(at, AWQ_AHEAD * row);
         for (int n = 0; n < 8; n++) {
             s[n] = FMA(nibble_of(w, n), (floats){} + x->values[k + i], s[n]);
         }
@@ -45,7 +45,7 @@ INLINE floats add_gptq(floats sum, const activations *x, i64 k, i64 depth, const
     floats s[8] = {};
     for (i64 i = 0; i < depth; i += 8, at += row) {
         words w = load_words(at, count);
-        FETCH(at + GPTQ_AHEAD * row);
+        FETCH_WORDS(at, GPTQ_AHEAD * row);
         for (int n = 0; n < 8; n++) {
             s[n] = FMA(nibble_of(w, n), (floats){} + x->values[k + i + n], s[n]);
         }

@@ -45,7 +45,7 @@ INLINE void add_awq(floats sums[8], const activations *x, i64 k, i64 depth, cons
         words w[4];
         for (int j = 0; j < 4; j++, at += row) {
             w[j] = load_words(at, count);
-            FETCH(at + AWQ_AHEAD * row);
+            FETCH_WORDS(at, AWQ_AHEAD * row);
         }
         by_byte(w);
         for (int j = 0; j < 4; j++) {
@@ -63,7 +63,7 @@ INLINE floats add_gptq(floats sum, const activations *x, i64 k, i64 depth, const
     signed_words s = {};
     for (i64 i = 0; i < 4; i++, at += row) {
         words w = load_words(at, count);
-        FETCH(at + GPTQ_AHEAD * row);
+        FETCH_WORDS(at, GPTQ_AHEAD * row);
         s = word_dot(s, w & LOW_NIBBLES, x->values + k + 4 * i);
         s = word_dot(s, w >> 4 & LOW_NIBBLES, x->values + k + 16 + 4 * i);
     }

@@ -56,7 +56,10 @@ void NAME(rows)(i64 type, const range *r, const float *x, float *out) {
     }
 }
 
-/* Some outputs of a matrix of codes: AWQ's (layout 0), GPTQ's (1), or by rows (2). */
+/*
+ * Some outputs of a matrix of codes: AWQ's (layout 0), GPTQ's (1), or by rows (2). Of codes by columns, one row of
+ * activations gets one part, and so do several in fp32; several in bytes get all.
+ */
 void NAME(codes)(i64 layout, const matrix *m, const range *r, const float *x, float *out) {
     if (layout == 2) {
         codes_by_rows(m, r, x, out);

@@ -43,7 +43,7 @@ SETS(DECLARE)
     } while (0)
 
 /* The number of what the functions here take: NativeLibrary has the same. Whoever changes one changes both. */
-#define INTERFACE 4
+#define INTERFACE 5
 EXPORT i64 nibble_interface(void) { return INTERFACE; }
 
 /* The form of activations that rows of a GGUF type take, or codes by rows. */
@@ -66,7 +66,7 @@ EXPORT void nibble_prepare(i64 set, i64 way, i64 form, i64 columns, const float 
 
 EXPORT void nibble_rows(i64 set, i64 way, i64 type, const u8 *weights, i64 head, i64 first, i64 end, i64 columns,
         i64 rows, i64 stride, i64 outputs, const float *x, float *out) {
-    range r = {weights, head, first, end, columns, rows, stride, outputs};
+    range r = {weights, head, first, end, columns, rows, stride, outputs, 0, 0, 0, 0};
     int is_plain = type <= 1 || type == 30;
 #define ROWS(number, set)                                                                                              \
     case number:                                                                                                       \
@@ -80,9 +80,9 @@ EXPORT void nibble_rows(i64 set, i64 way, i64 type, const u8 *weights, i64 head,
 }
 
 EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales,
-        i64 less_one, i64 outputs, i64 groups, i64 size, i64 first, i64 end, i64 rows, i64 stride, const float *x,
-        float *out) {
-    range r = {0, 0, first, end, groups * size, rows, stride, outputs};
+        i64 less_one, i64 outputs, i64 groups, i64 size, i64 first, i64 end, i64 first_group, i64 end_group, i64 part,
+        i64 rows, i64 stride, const float *x, float *room, float *out) {
+    range r = {0, 0, first, end, groups * size, rows, stride, outputs, first_group, end_group, part, room};
     matrix m = {codes, zeros, scales, outputs, groups, size, less_one ? 0x11111111u : 0};
 #define CODES(number, set)                                                                                             \
     case number: EITHER(codes, way, set, layout, &m, &r, x, out); break;

@@ -7,7 +7,7 @@
 #define MANY_TOGETHER (LANES == 16 ? 8 : 4)
 #define MANY_INPUTS 128
 
-/* Vectors of words of a tile; for AWQ each makes eight of outputs. The tile's codes take 32 KiB. */
+/* Vectors of words of a tile: 32 KiB of codes, PART_ROOM outputs. For AWQ each makes eight of outputs. */
 #define TILE_VECTORS(awq) ((awq) ? 2 : 16)
 
 /*
@@ -71,7 +71,7 @@ INLINE void unpack_gptq(const u8 *at, i64 row, i64 count, words to[8]) {
 
 /* Words `first` to end - 1 of a group g, whose inputs from k on the codes are, for some rows. */
 INLINE void many_rows(int awq, const matrix *m, const range *r, i64 g, i64 k, i64 some, i64 first, i64 end,
-        const words *codes, floats *sums, const float *x, int rows, float *out) {
+        const words *codes, floats *sums, const float *x, int rows, float *out, i64 stride) {
     const int per = awq ? 8 : 1;
     activations a = prepared(x, r->columns, r->stride, rows);
     for (i64 c = first, v = 0; c < end; c += LANES, v++) {
@@ -93,10 +93,21 @@ INLINE void many_rows(int awq, const matrix *m, const range *r, i64 g, i64 k, i6
             }
             i64 count = end - c < LANES ? end - c : LANES;
             if (awq) {
-                finish_awq(m, g, c, count, sum_x, group, out + i * r->outputs);
+                finish_awq(m, g, c, count, sum_x, group, out + i * stride);
             } else {
-                finish_gptq(m, g, c, count, sum_x, group, out + i * r->outputs);
+                finish_gptq(m, g, c, count, sum_x, group, out + i * stride);
             }
+        }
+    }
+}
+
+/* Adds what a part has summed up to the outputs, and begins the next with zeros. */
+INLINE void add_part(const range *r, i64 first, i64 end, float *out) {
+    for (i64 i = 0; i < r->rows; i++) {
+        float *part = r->room + i * PART_ROOM;
+        for (i64 n = first; n < end; n++) {
+            out[i * r->outputs + n] += part[n - first];
+            part[n - first] = 0;
         }
     }
 }
@@ -107,6 +118,12 @@ INLINE void many_tile(int awq, const matrix *m, const range *r, i64 first, i64 e
     floats sums[TILE_VECTORS(1) * 8 * MANY_TOGETHER];
     const i64 row_bytes = awq ? m->outputs / 2 : 4 * m->outputs, span = m->size <= MANY_INPUTS ? r->rows : 1;
     const int per = awq ? 8 : 1;
+    const int parts = r->part < m->groups;
+    float *to_row = parts ? r->room - per * first : out;
+    const i64 stride = parts ? PART_ROOM : r->outputs;
+    for (i64 i = 0; parts && i < r->rows * PART_ROOM; i++) {
+        r->room[i] = 0;
+    }
     for (i64 g = 0; g < m->groups; g++) {
         for (i64 from = 0, to; from < r->rows; from = to) {
             to = span == 1 ? (r->rows - from < MANY_TOGETHER ? from + 1 : from + MANY_TOGETHER) : r->rows;
@@ -125,12 +142,16 @@ INLINE void many_tile(int awq, const matrix *m, const range *r, i64 first, i64 e
                 i64 row = from;
 #define SOME_ROWS(count)                                                                                               \
     for (; row + count <= to; row += count) {                                                                          \
-        many_rows(awq, m, r, g, k, some, first, end, codes, sums, x + row * r->stride, count, out + row * r->outputs); \
+        many_rows(awq, m, r, g, k, some, first, end, codes, sums, x + row * r->stride, count, to_row + row * stride,  \
+                stride);                                                                                               \
     }
                 SOME_ROWS(MANY_TOGETHER)
                 SOME_ROWS(2)
                 SOME_ROWS(1)
             }
+        }
+        if (parts && ((g + 1) % r->part == 0 || g + 1 == m->groups)) {
+            add_part(r, per * first, per * end, out);
         }
     }
 }

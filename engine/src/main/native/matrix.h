@@ -23,7 +23,14 @@ typedef struct {
     i64 rows;    /* of activations */
     i64 stride;  /* from one of them to the next */
     i64 outputs; /* from one row of outputs to the next */
+    i64 first_group; /* of codes by columns: the groups to sum, all of them where there are several rows */
+    i64 end_group;
+    i64 part;    /* groups of a part: what each part adds up to is added to those before it */
+    float *room; /* for the sums of a part, PART_ROOM for each row */
 } range;
+
+/* Outputs of a tile of several rows: the floats of each row that a part's sums take. */
+#define PART_ROOM 256
 
 /* Where the row of Hugging Face's order stands whose file interleaves the rows of heads. */
 INLINE i64 stored_row(i64 row, i64 head) {

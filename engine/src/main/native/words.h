@@ -15,9 +15,18 @@ typedef i32x8 signed_words;
 typedef f32x8 floats;
 #endif
 
-/* How many rows of words ahead the same words are fetched: those of the next step of their tile. */
+/*
+ * How many rows of words ahead the same words are fetched: those of the next step of their tile. The first-level cache
+ * gets them ALONG bytes before they are used.
+ */
 #define AWQ_AHEAD 32
 #define GPTQ_AHEAD 4
+#define ALONG 256
+#define FETCH_WORDS(at, ahead)                                                                                         \
+    do {                                                                                                               \
+        FETCH((at) + (ahead));                                                                                         \
+        __builtin_prefetch((at) + ALONG, 0, 3);                                                                        \
+    } while (0)
 
 INLINE words load_words(const u8 *at, i64 count) {
     words w = {};

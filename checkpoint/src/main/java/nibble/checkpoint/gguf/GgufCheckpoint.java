@@ -1,6 +1,5 @@
 package nibble.checkpoint.gguf;
 
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -36,7 +35,6 @@ public final class GgufCheckpoint {
     private static final Pattern LAYER = Pattern.compile("blk\\.(\\d{1,4})\\.(\\w+\\.(?:weight|bias))");
     private static final ValueLayout.OfFloat FLOAT =
             ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
-    private static final String ROPE_FACTORS = "rope_freqs.weight";
 
     private final GgufFile file;
     private final GgufMetadata metadata;
@@ -57,19 +55,19 @@ public final class GgufCheckpoint {
         metadata = file.metadata();
         String name = metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
         boolean experts = metadata.integer(name + ".expert_count").orElse(0L) > 0;
-        architecture = Architectures.ofGguf(name)
+        boolean window = metadata.integer(name + ".attention.sliding_window").orElse(0L) > 0;
+        architecture = Architectures.ofGguf(name, window)
                 .filter(found -> !experts && !found.mixesExperts())
                 .orElseThrow(() -> new BadCheckpointException(
                         path,
                         "architecture \"" + name + "\"" + (experts ? " with experts" : "")
                                 + " is not yet supported; supported: "
                                 + Architectures.all().stream()
+                                        .filter(known -> !known.mixesExperts())
                                         .map(Architecture::ggufName)
                                         .distinct()
-                                        .filter(other ->
-                                                Architectures.ofGguf(other).isPresent())
                                         .collect(Collectors.joining(", "))));
-        OtherMetadata.refuse(metadata, name);
+        OtherMetadata.refuse(metadata, architecture);
         layerNames = GgufNames.layerNames(architecture);
         headDim = headDim(path);
         for (GgufFile part : files) {
@@ -90,7 +88,8 @@ public final class GgufCheckpoint {
         long dim = metadata.integer(key("attention.key_length")).orElse(width / heads);
         long value = metadata.integer(key("attention.value_length")).orElse(dim);
         long rotated = metadata.integer(key("rope.dimension_count")).orElse(dim);
-        if (dim < 2 || dim > 1 << 16 || dim % 2 != 0 || value != dim || rotated != dim) {
+        boolean fits = architecture.turnsPartly() ? rotated >= 2 && rotated <= dim && rotated % 2 == 0 : rotated == dim;
+        if (dim < 2 || dim > 1 << 16 || dim % 2 != 0 || value != dim || !fits) {
             throw new BadCheckpointException(
                     path,
                     "heads of " + dim + " keys, " + value + " values, " + rotated
@@ -201,7 +200,7 @@ public final class GgufCheckpoint {
                 return TensorNames.FINAL_NORM;
             case "output.weight":
                 return TensorNames.HEAD;
-            case ROPE_FACTORS, "rope_factors_long.weight", "rope_factors_short.weight":
+            case GgufRope.FACTORS, GgufRope.LONG, GgufRope.SHORT:
                 return null;
             default:
                 break;
@@ -241,85 +240,16 @@ public final class GgufCheckpoint {
 
     /** Returns the model's config.json. */
     public ObjectNode configJson() {
-        long heads = metadata.requiredUniform(key("attention.head_count"));
-        double theta = metadata.number(key("rope.freq_base")).orElse(10_000.0);
         StoredTensor embedding = tensors.get(TensorNames.EMBEDDING);
         if (embedding == null) {
             throw new BadCheckpointException(file.path(), "tensor token_embd.weight is missing; get the file again");
         }
-        ObjectNode json = JsonNodeFactory.instance.objectNode();
-        json.putArray("architectures").add(architecture.className());
-        json.put("model_type", architecture.modelType())
-                .put("hidden_act", architecture.activation().configName());
-        if (tensors.containsKey(Linear.O.module(0) + ".bias")) {
-            json.put("attention_bias", true);
-        }
-        metadata.integer(key("attention.sliding_window"))
-                .filter(window -> window > 0)
-                .ifPresent(window -> json.put("sliding_window", window));
-        json.put("hidden_size", metadata.requiredInteger(key("embedding_length")));
-        json.put("intermediate_size", metadata.requiredUniform(key("feed_forward_length")));
-        json.put("num_hidden_layers", metadata.requiredInteger(key("block_count")));
-        json.put("num_attention_heads", heads).put("head_dim", headDim);
-        json.put(
-                "num_key_value_heads",
-                metadata.uniform(key("attention.head_count_kv")).orElse(heads));
-        json.put("vocab_size", embedding.spec().shape().dim(0));
-        json.put("max_position_embeddings", metadata.requiredInteger(key("context_length")));
-        // A float in the file: 1e-5 comes back as 9.99999974737875e-6 unless rounded to a float's digits.
-        double epsilon = metadata.requiredNumber(key("attention.layer_norm_rms_epsilon"));
-        json.put("rms_norm_eps", Double.parseDouble(Float.toString((float) epsilon)));
-        json.put("rope_theta", theta);
-        json.set("rope_scaling", ropeScaling(theta));
-        json.put("tie_word_embeddings", !tensors.containsKey(TensorNames.HEAD)).put("torch_dtype", "float16");
-        metadata.integer("tokenizer.ggml.bos_token_id").ifPresent(id -> json.put("bos_token_id", id));
-        metadata.integer("tokenizer.ggml.eos_token_id").ifPresent(id -> json.put("eos_token_id", id));
-        return json;
-    }
-
-    private com.fasterxml.jackson.databind.JsonNode ropeScaling(double theta) {
-        if (file.tensors().containsKey("rope_factors_long.weight")) {
-            throw new BadCheckpointException(
-                    file.path(),
-                    "rope with long and short factors (longrope) is not supported; supported: none, linear,"
-                            + " llama3's factors");
-        }
-        com.fasterxml.jackson.databind.JsonNode linear = linearScaling();
-        GgufFile.Tensor factors = file.tensors().get(ROPE_FACTORS);
-        if (factors == null || RopeFactors.areOnes(factors)) {
-            return linear;
-        }
-        if (!linear.isNull()) {
-            throw new BadCheckpointException(
-                    file.path(),
-                    "rope is scaled both by tensor " + ROPE_FACTORS + " and by " + key("rope.scaling.factor")
-                            + "; not supported");
-        }
-        return RopeFactors.llama3(file.path(), factors, theta, headDim);
-    }
-
-    private com.fasterxml.jackson.databind.JsonNode linearScaling() {
-        // As llama.cpp reads it: linear where no type is given, the old key where the new one is absent, 0 for no
-        // factor.
-        String type = metadata.text(key("rope.scaling.type")).orElse("linear");
-        double factor = metadata.number(key("rope.scaling.factor"))
-                .or(() -> metadata.number(key("rope.scale_linear")))
-                .orElse(0.0);
-        return switch (type) {
-            case "none" -> JsonNodeFactory.instance.nullNode();
-            case "linear" ->
-                factor == 0 || factor == 1
-                        ? JsonNodeFactory.instance.nullNode()
-                        : JsonNodeFactory.instance
-                                .objectNode()
-                                .put("type", "linear")
-                                .put("factor", factor);
-            default ->
-                throw new BadCheckpointException(
-                        file.path(),
-                        "rope scaling type \"" + type
-                                + "\" is not supported; supported: none, linear, llama3's factors");
-        };
+        return new GgufConfig(file, architecture, headDim)
+                .json(new GgufConfig.Tensors(
+                        embedding.spec().shape().dim(0),
+                        tensors.containsKey(Linear.O.module(0) + ".bias"),
+                        tensors.containsKey(Linear.GATE.module(0) + ".bias"),
+                        !tensors.containsKey(TensorNames.HEAD)));
     }
 
     /** Returns the tokenizer that the metadata holds, if it is of a kind that is read here. */

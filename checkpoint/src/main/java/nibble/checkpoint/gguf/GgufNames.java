@@ -31,16 +31,23 @@ public final class GgufNames {
     /**
      * Returns whether the rows of query and key heads are interleaved ({@link nibble.checkpoint.tensor.HeadRows}):
      * llama.cpp turns neighbours
-     * by rope in its {@code llama}, and halves as Hugging Face in the others.
+     * by rope in some architectures, and halves as Hugging Face in the others.
      */
     public static boolean interleavesHeads(Architecture architecture) {
-        return architecture.ggufName().equals("llama");
+        return architecture.gguf().interleaved();
+    }
+
+    /** Returns whether linears that a checkpoint of the architecture has fused are fused in a GGUF file too. */
+    public static boolean fuses(Architecture architecture) {
+        return architecture.ggufName().equals("phi3");
     }
 
     /** Names inside {@code model.layers.N.} by those inside {@code blk.N.}. */
     static Map<String, String> layerNames(Architecture architecture) {
         Map<String, String> names = new LinkedHashMap<>();
-        architecture.norms().forEach((norm, name) -> names.put(norm.ggufName() + ".weight", name + ".weight"));
+        architecture
+                .norms()
+                .forEach((norm, name) -> names.put(architecture.ggufNorm(norm) + ".weight", name + ".weight"));
         names.put("attn_q_norm.weight", "self_attn.q_norm.weight");
         names.put("attn_k_norm.weight", "self_attn.k_norm.weight");
         for (LinearModule module : architecture.modules()) {

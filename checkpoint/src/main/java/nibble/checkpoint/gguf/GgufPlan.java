@@ -149,6 +149,10 @@ public final class GgufPlan {
                 list(out, 6, numbers.size());
                 numbers.forEach(number -> u32(out, Float.floatToRawIntBits(number)));
             }
+            case GgufValue.Flags(List<Boolean> flags) -> {
+                list(out, 7, flags.size());
+                flags.forEach(flag -> out.write(flag ? 1 : 0));
+            }
             case GgufValue.I32s(List<Integer> numbers) -> {
                 list(out, 5, numbers.size());
                 numbers.forEach(number -> u32(out, number));

@@ -20,5 +20,7 @@ public sealed interface GgufValue {
 
     record F32s(List<Float> values) implements GgufValue {}
 
+    record Flags(List<Boolean> values) implements GgufValue {}
+
     record I32s(List<Integer> values) implements GgufValue {}
 }

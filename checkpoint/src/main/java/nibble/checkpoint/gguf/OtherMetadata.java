@@ -1,6 +1,7 @@
 package nibble.checkpoint.gguf;
 
 import java.util.Map;
+import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /** Metadata that changes what a model computes and that none of the supported architectures has; refused by name. */
@@ -22,17 +23,21 @@ final class OtherMetadata {
     private OtherMetadata() {}
 
     /** @throws BadCheckpointException naming the first key with a value that would matter */
-    static void refuse(GgufMetadata metadata, String architecture) {
+    static void refuse(GgufMetadata metadata, Architecture architecture) {
         NEUTRAL.forEach((name, neutral) -> {
-            String key = architecture + "." + name;
-            metadata.number(key).filter(value -> !value.equals(neutral)).ifPresent(value -> {
-                throw new BadCheckpointException(
-                        metadata.file(),
-                        "metadata key " + key + " is " + value + ", which is not supported; supported: " + neutral
-                                + " or none");
-            });
+            String key = architecture.ggufName() + "." + name;
+            boolean read = architecture.gguf().keys().contains(name)
+                    || architecture.turnsPartly() && name.equals("rope.scaling.attn_factor");
+            metadata.number(key)
+                    .filter(value -> !read && !value.equals(neutral))
+                    .ifPresent(value -> {
+                        throw new BadCheckpointException(
+                                metadata.file(),
+                                "metadata key " + key + " is " + value + ", which is not supported; supported: "
+                                        + neutral + " or none");
+                    });
         });
-        String causal = architecture + ".attention.causal";
+        String causal = architecture.ggufName() + ".attention.causal";
         if (!metadata.flag(causal).orElse(true)) {
             throw new BadCheckpointException(
                     metadata.file(),

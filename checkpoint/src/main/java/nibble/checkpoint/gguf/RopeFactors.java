@@ -58,6 +58,15 @@ public final class RopeFactors {
         return factors;
     }
 
+    /** Returns divisors that a config gives, as a file holds them. */
+    public static float[] of(List<Double> divisors) {
+        float[] floats = new float[divisors.size()];
+        for (int i = 0; i < floats.length; i++) {
+            floats[i] = divisors.get(i).floatValue();
+        }
+        return floats;
+    }
+
     private static float wavelength(double theta, int pair, int headDim) {
         float frequency = 1f / (float) Math.pow((float) theta, 2f * pair / headDim);
         return (float) (2 * Math.PI) * (1 / frequency);

@@ -27,14 +27,19 @@ public class Architecture {
 
     private final String className;
     private final String modelType;
-    private final String ggufName;
+    private final GgufTraits gguf;
     private final ConfigDefaults defaults;
 
-    Architecture(String className, String modelType, String ggufName, ConfigDefaults defaults) {
+    Architecture(String className, String modelType, GgufTraits gguf, ConfigDefaults defaults) {
         this.className = className;
         this.modelType = modelType;
-        this.ggufName = ggufName;
+        this.gguf = gguf;
         this.defaults = defaults;
+    }
+
+    /** Describes one of which llama.cpp knows nothing but its tensors. */
+    Architecture(String className, String modelType, String ggufName, ConfigDefaults defaults) {
+        this(className, modelType, new GgufTraits(ggufName), defaults);
     }
 
     /** Returns transformers' name of the class, in {@code architectures} of config.json. */
@@ -54,7 +59,22 @@ public class Architecture {
 
     /** Returns {@code general.architecture} of a GGUF file, with which its metadata keys begin. */
     public final String ggufName() {
-        return ggufName;
+        return gguf.name();
+    }
+
+    /** Returns what llama.cpp knows of it by that name. */
+    public final GgufTraits gguf() {
+        return gguf;
+    }
+
+    /** Returns the name of a norm's gain in a GGUF file, between {@code blk.N.} and {@code .weight}. */
+    public String ggufNorm(LayerNorm norm) {
+        return norm.ggufName();
+    }
+
+    /** The factor of scores that llama.cpp takes where no key says it. */
+    public double ggufScore(int layers, int hiddenSize, int heads, int headDim) {
+        return 1 / Math.sqrt(headDim);
     }
 
     /** What transformers assumes where a config does not say. */
@@ -163,13 +183,13 @@ public class Architecture {
         return "rope_theta";
     }
 
-    /** Whether {@code rope_parameters} holds an object for each kind, and {@code rope_scaling} means full layers. */
-    boolean ropeDiffers() {
+    /** Returns whether {@code rope_parameters} holds an object for each kind, and {@code rope_scaling} means full layers. */
+    public boolean ropeDiffers() {
         return false;
     }
 
-    /** Whether {@code partial_rotary_factor} is read. */
-    boolean turnsPartly() {
+    /** Returns whether rope may turn a part of each head, by {@code partial_rotary_factor}. */
+    public boolean turnsPartly() {
         return false;
     }
 

@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -78,16 +77,19 @@ public final class Architectures {
     }
 
     /**
-     * Returns the architecture that a GGUF file of this name holds: of several, the one with the fewest differences.
+     * Returns the architecture that a GGUF file of this name holds: of several, the one with the fewest differences, or
+     * where the file states a window the first one whose layers differ by one.
      *
      * @param ggufName {@code general.architecture}
      */
-    public static Optional<Architecture> ofGguf(String ggufName) {
-        return ALL.stream()
+    public static Optional<Architecture> ofGguf(String ggufName, boolean window) {
+        List<Architecture> named = ALL.stream()
                 .filter(architecture -> architecture.ggufName().equals(ggufName))
-                // The form of the others in GGUF is not yet known here.
-                .filter(_ -> Set.of("llama", "qwen2", "qwen3", "phi3", "gemma").contains(ggufName))
-                .findFirst();
+                .toList();
+        return named.stream()
+                .filter(architecture -> window && architecture.gguf().windowEvery() > 0)
+                .findFirst()
+                .or(() -> named.stream().findFirst());
     }
 
     /**

@@ -12,7 +12,7 @@ public final class GemmaFamily {
     public static final Architecture GEMMA = new Gemma(
             "GemmaForCausalLM",
             "gemma",
-            "gemma",
+            new GgufTraits("gemma").withTiedEmbeddings(),
             new ConfigDefaults(8192, List.of(2), List.of(1))
                     .withHeadDim(256)
                     .withKvHeads(16)
@@ -22,26 +22,34 @@ public final class GemmaFamily {
     public static final Architecture GEMMA2 = new FourNorms(
             "Gemma2ForCausalLM",
             "gemma2",
-            "gemma2",
+            new GgufTraits("gemma2")
+                    .withTiedEmbeddings()
+                    .withAllEvery(2)
+                    .withKeys(GgufTraits.SCORE_CAP, GgufTraits.LOGIT_CAP),
             new ConfigDefaults(8192, List.of(2), List.of(1))
                     .withHeadDim(256)
                     .withKvHeads(4)
                     .withTiedEmbeddings(),
             50,
-            30);
+            30,
+            46);
 
     /** Also norms of heads; a window in five layers of six, and rope of another base there. */
     public static final Architecture GEMMA3 =
             new FourNorms(
                     "Gemma3ForCausalLM",
                     "gemma3_text",
-                    "gemma3",
+                    new GgufTraits("gemma3")
+                            .withTiedEmbeddings()
+                            .withAllEvery(6)
+                            .withKeys(GgufTraits.LOGIT_CAP),
                     new ConfigDefaults(131_072, List.of(2), List.of(1))
                             .withHeadDim(256)
                             .withKvHeads(4)
                             .withTiedEmbeddings(),
                     0,
-                    0) {
+                    0,
+                    62) {
                 @Override
                 boolean isNamed(String name) {
                     return super.isNamed(name) || name.equals("Gemma3TextModel");
@@ -79,7 +87,7 @@ public final class GemmaFamily {
                 }
 
                 @Override
-                boolean ropeDiffers() {
+                public boolean ropeDiffers() {
                     return true;
                 }
             };
@@ -89,8 +97,8 @@ public final class GemmaFamily {
     private GemmaFamily() {}
 
     private static class Gemma extends Architecture {
-        Gemma(String className, String modelType, String ggufName, ConfigDefaults defaults) {
-            super(className, modelType, ggufName, defaults);
+        Gemma(String className, String modelType, GgufTraits gguf, ConfigDefaults defaults) {
+            super(className, modelType, gguf, defaults);
         }
 
         @Override
@@ -126,17 +134,20 @@ public final class GemmaFamily {
     private static class FourNorms extends Gemma {
         private final double scoreCap;
         private final double logitCap;
+        private final int largestLayers;
 
         FourNorms(
                 String className,
                 String modelType,
-                String ggufName,
+                GgufTraits gguf,
                 ConfigDefaults defaults,
                 double scoreCap,
-                double logitCap) {
-            super(className, modelType, ggufName, defaults);
+                double logitCap,
+                int largestLayers) {
+            super(className, modelType, gguf, defaults);
             this.scoreCap = scoreCap;
             this.logitCap = logitCap;
+            this.largestLayers = largestLayers;
         }
 
         @Override
@@ -162,6 +173,12 @@ public final class GemmaFamily {
                     .withCaps(
                             cap(keys, "attn_logit_softcapping", scoreCap),
                             cap(keys, "final_logit_softcapping", logitCap));
+        }
+
+        /** llama.cpp knows the 27B models by their number of layers: these divide by the root of hidden / heads. */
+        @Override
+        public double ggufScore(int layers, int hiddenSize, int heads, int headDim) {
+            return layers == largestLayers ? 1 / Math.sqrt(hiddenSize / heads) : 1 / Math.sqrt(headDim);
         }
 
         /** Null says that there is none. */

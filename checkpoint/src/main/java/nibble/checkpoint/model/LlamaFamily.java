@@ -7,8 +7,10 @@ import nibble.checkpoint.source.ConfigKeys;
 
 /** Holds Llama and what differs from it by windows alone. SmolLM is a Llama with tied embeddings. */
 public final class LlamaFamily {
+    static final GgufTraits GGUF = new GgufTraits("llama").withNeighbours().withAllBiases();
+
     public static final Architecture LLAMA =
-            new Architecture("LlamaForCausalLM", "llama", "llama", new ConfigDefaults(2048, List.of(1), List.of(2))) {
+            new Architecture("LlamaForCausalLM", "llama", GGUF, new ConfigDefaults(2048, List.of(1), List.of(2))) {
                 @Override
                 boolean isNamed(String name) {
                     // The first conversions of Llama 1 spell it so.
@@ -26,7 +28,7 @@ public final class LlamaFamily {
             new Architecture(
                     "MistralForCausalLM",
                     "mistral",
-                    "llama",
+                    GGUF,
                     new ConfigDefaults(131_072, List.of(1), List.of(2)).withKvHeads(8)) {
                 @Override
                 Optional<Integer> window(ConfigKeys keys) {
@@ -39,7 +41,7 @@ public final class LlamaFamily {
             new Architecture(
                     "SmolLM3ForCausalLM",
                     "smollm3",
-                    "smollm3",
+                    new GgufTraits("smollm3").withNeighbours().withRopelessEvery(4),
                     new ConfigDefaults(32_768, List.of(128_000), List.of(128_001))
                             .withKvHeads(4)
                             .withTiedEmbeddings()) {

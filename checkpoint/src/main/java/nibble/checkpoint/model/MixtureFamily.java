@@ -13,7 +13,7 @@ public final class MixtureFamily {
             new Mixture(
                     "MixtralForCausalLM",
                     "mixtral",
-                    "llama",
+                    LlamaFamily.GGUF,
                     new ConfigDefaults(131_072, List.of(1), List.of(2)).withKvHeads(8)) {
                 @Override
                 Optional<Integer> window(ConfigKeys keys) {
@@ -31,7 +31,7 @@ public final class MixtureFamily {
             new Mixture(
                     "Qwen2MoeForCausalLM",
                     "qwen2_moe",
-                    "qwen2moe",
+                    new GgufTraits("qwen2moe"),
                     new ConfigDefaults(32_768, List.of(), List.of()).withKvHeads(16)) {
                 @Override
                 Set<Linear> biases(ConfigKeys keys) {
@@ -61,7 +61,7 @@ public final class MixtureFamily {
             new Mixture(
                     "Qwen3MoeForCausalLM",
                     "qwen3_moe",
-                    "qwen3moe",
+                    new GgufTraits("qwen3moe"),
                     new ConfigDefaults(32_768, List.of(), List.of()).withKvHeads(4)) {
                 @Override
                 public HeadNorm headNorm() {
@@ -83,7 +83,11 @@ public final class MixtureFamily {
 
     /** OLMo with experts: norms over all heads together, in front of attention and experts a norm as Llama has it. */
     public static final Architecture OLMOE =
-            new Mixture("OlmoeForCausalLM", "olmoe", "olmoe", new ConfigDefaults(4096, List.of(), List.of(50_279))) {
+            new Mixture(
+                    "OlmoeForCausalLM",
+                    "olmoe",
+                    new GgufTraits("olmoe"),
+                    new ConfigDefaults(4096, List.of(), List.of(50_279))) {
                 @Override
                 public HeadNorm headNorm() {
                     return HeadNorm.ALL_HEADS;
@@ -100,8 +104,8 @@ public final class MixtureFamily {
     private MixtureFamily() {}
 
     private static class Mixture extends Architecture {
-        Mixture(String className, String modelType, String ggufName, ConfigDefaults defaults) {
-            super(className, modelType, ggufName, defaults);
+        Mixture(String className, String modelType, GgufTraits gguf, ConfigDefaults defaults) {
+            super(className, modelType, gguf, defaults);
         }
 
         @Override

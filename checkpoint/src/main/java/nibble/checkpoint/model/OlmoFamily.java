@@ -7,10 +7,13 @@ import nibble.checkpoint.source.ConfigKeys;
 
 /** Holds OLMo 2 and 3: norms behind attention and MLP and none in front, norms over all heads together. */
 public final class OlmoFamily {
-    public static final Architecture OLMO2 = new NormsBehind("Olmo2ForCausalLM", "olmo2");
+    /** llama.cpp has one name for both. */
+    private static final GgufTraits GGUF = new GgufTraits("olmo2").withSquareHeads();
+
+    public static final Architecture OLMO2 = new NormsBehind("Olmo2ForCausalLM", "olmo2", GGUF);
 
     /** A window in three layers of four; rope is scaled in the others only. */
-    public static final Architecture OLMO3 = new NormsBehind("Olmo3ForCausalLM", "olmo3") {
+    public static final Architecture OLMO3 = new NormsBehind("Olmo3ForCausalLM", "olmo3", GGUF.withAllEvery(4)) {
         @Override
         Optional<Integer> window(ConfigKeys keys) {
             return windowOr(keys, 4096);
@@ -27,7 +30,7 @@ public final class OlmoFamily {
         }
 
         @Override
-        boolean ropeDiffers() {
+        public boolean ropeDiffers() {
             return true;
         }
     };
@@ -37,9 +40,8 @@ public final class OlmoFamily {
     private OlmoFamily() {}
 
     private static class NormsBehind extends Architecture {
-        NormsBehind(String className, String modelType) {
-            // llama.cpp has one name for both.
-            super(className, modelType, "olmo2", new ConfigDefaults(2048, List.of(), List.of(50_279)));
+        NormsBehind(String className, String modelType, GgufTraits gguf) {
+            super(className, modelType, gguf, new ConfigDefaults(2048, List.of(), List.of(50_279)));
         }
 
         @Override

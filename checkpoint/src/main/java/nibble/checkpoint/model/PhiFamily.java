@@ -10,7 +10,11 @@ import nibble.checkpoint.source.ConfigKeys;
 public final class PhiFamily {
     /** Query, key and value projections in one tensor, gate and up in another; perhaps a window, rope of a part. */
     public static final Architecture PHI3 =
-            new Architecture("Phi3ForCausalLM", "phi3", "phi3", new ConfigDefaults(4096, List.of(1), List.of(32_000))) {
+            new Architecture(
+                    "Phi3ForCausalLM",
+                    "phi3",
+                    new GgufTraits("phi3").withSquareHeads(),
+                    new ConfigDefaults(4096, List.of(1), List.of(32_000))) {
                 private static final List<LinearModule> FUSED = List.of(
                         new LinearModule("self_attn.qkv_proj", List.of(Linear.Q, Linear.K, Linear.V)),
                         LinearModule.of(Linear.O),
@@ -33,7 +37,7 @@ public final class PhiFamily {
                 }
 
                 @Override
-                boolean turnsPartly() {
+                public boolean turnsPartly() {
                     return true;
                 }
 

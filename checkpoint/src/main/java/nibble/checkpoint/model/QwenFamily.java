@@ -42,7 +42,11 @@ public final class QwenFamily {
     /** A window, if it is used at all, from layer {@code max_window_layers} on. */
     static class Windowed extends Architecture {
         Windowed(String className, String name, ConfigDefaults defaults) {
-            super(className, name, name, defaults);
+            super(className, name, new GgufTraits(name), defaults);
+        }
+
+        Windowed(String className, String name, GgufTraits gguf, ConfigDefaults defaults) {
+            super(className, name, gguf, defaults);
         }
 
         @Override

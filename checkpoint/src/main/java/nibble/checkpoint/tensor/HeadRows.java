@@ -31,6 +31,15 @@ public final class HeadRows {
         return head * headDim + within % 2 * (headDim / 2) + within / 2;
     }
 
+    /** Returns values of the order by halves in the interleaved order. */
+    public static float[] interleaved(float[] halves, int headDim) {
+        float[] result = new float[halves.length];
+        for (int i = 0; i < halves.length; i++) {
+            result[i] = halves[(int) halves(i, headDim)];
+        }
+        return result;
+    }
+
     /**
      * Copies rows {@code first} to {@code first + count} of the order by halves from the interleaved order to the heap.
      */

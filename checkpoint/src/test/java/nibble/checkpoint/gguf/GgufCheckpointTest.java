@@ -209,10 +209,10 @@ class GgufCheckpointTest {
         refused(
                 m -> m.put("general.architecture", new GgufValue.Text("qwen2moe")),
                 "qwen2moe",
-                "supported: llama, qwen2, qwen3, phi3, gemma");
+                "supported: llama, smollm3, qwen2, qwen3, phi3, gemma, gemma2, gemma3, granite, olmo2");
         refused(m -> m.put("llama.expert_count", new GgufValue.U32(8)), "experts");
         refused(m -> m.put("split.count", new GgufValue.U32(3)), "split.count", "tiny.gguf", "00001-of-00003");
-        refused(m -> m.put("llama.rope.scaling.type", new GgufValue.Text("yarn")), "yarn");
+        refused(m -> m.put("llama.rope.scaling.type", new GgufValue.Text("ntk")), "\"ntk\" is not supported");
         refused(
                 m -> m.put("llama.attention.head_count", new GgufValue.Text("four")),
                 "llama.attention.head_count",
@@ -255,6 +255,8 @@ class GgufCheckpointTest {
         "'', 1, '', None[]",
         "none, 4, '', None[]",
         "none, '', 4, None[]",
+        "yarn, 1, '', None[]",
+        "longrope, '', '', None[]",
     })
     void rope_is_scaled_as_llama_cpp_reads_it(String type, String factor, String old, String expected)
             throws IOException {

@@ -176,23 +176,33 @@ public final class GgufExporter {
         List<Item> items = new ArrayList<>();
         items.add(matrix("token_embd.weight", TensorNames.EMBEDDING, isExact() ? GgufType.F16 : mix.embedding(config)));
         if (config.rope().scaling() instanceof Rope.Llama3 scaling) {
-            float[] factors = RopeFactors.of(scaling, config.rope().theta(), config.headDim());
-            items.add(new Item(
-                    new GgufPlan.Entry("rope_freqs.weight", GgufType.F32, Shape.of(factors.length)),
-                    List.of(),
-                    () -> (_, _, into) -> BlockEncoder.encode(GgufType.F32, factors, into)));
+            items.add(factors(
+                    "rope_freqs.weight", RopeFactors.of(scaling, config.rope().theta(), config.headDim())));
+        }
+        if (config.rope().scaling() instanceof Rope.LongRope scaling) {
+            items.add(factors("rope_factors_long.weight", RopeFactors.of(scaling.longFactors())));
+            items.add(factors("rope_factors_short.weight", RopeFactors.of(scaling.shortFactors())));
         }
         for (int layer = 0; layer < config.layers(); layer++) {
             String block = "blk." + layer + ".";
             for (LayerNorm norm : LayerNorm.values()) {
-                config.norm(norm, layer).ifPresent(name -> items.add(norm(block + norm.ggufName() + ".weight", name)));
+                config.norm(norm, layer)
+                        .ifPresent(name ->
+                                items.add(norm(block + config.architecture().ggufNorm(norm) + ".weight", name)));
             }
             if (config.architecture().headNorm() != HeadNorm.NONE) {
                 items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));
                 items.add(norm(block + "attn_k_norm.weight", TensorNames.keyNorm(layer)));
             }
             for (LinearModule module : config.modules(layer)) {
-                items.add(linear(tensorName(module, layer), module, layer));
+                if (module.isFused() && !GgufNames.fuses(config.architecture())) {
+                    for (Linear part : module.parts()) {
+                        int firstRow = config.stored(module, part, layer).firstRow();
+                        items.add(linear(LinearModule.of(part), module, firstRow, layer));
+                    }
+                } else {
+                    items.add(linear(module, module, 0, layer));
+                }
                 for (Linear part : module.parts()) {
                     config.bias(part, layer)
                             .ifPresent(bias -> items.add(bias(block + GgufNames.bias(part), bias.name(), part)));
@@ -204,6 +214,21 @@ public final class GgufExporter {
             items.add(matrix("output.weight", TensorNames.HEAD, isExact() ? GgufType.F16 : mix.head(config)));
         }
         return items;
+    }
+
+    /** Numbers that rope divides frequencies by. */
+    private static Item factors(String name, float[] factors) {
+        return new Item(
+                new GgufPlan.Entry(name, GgufType.F32, Shape.of(factors.length)),
+                List.of(),
+                () -> (_, _, into) -> BlockEncoder.encode(GgufType.F32, factors, into));
+    }
+
+    private List<String> sources(LinearModule module, int layer) {
+        String prefix = module.name(layer) + ".";
+        return source.names().stream()
+                .filter(from -> from.startsWith(prefix) && !from.endsWith(".bias"))
+                .toList();
     }
 
     /** Returns GGUF's name of a linear's weight, as {@code blk.0.attn_q.weight}. */
@@ -228,15 +253,8 @@ public final class GgufExporter {
     }
 
     private Item bias(String name, String from, Linear linear) {
-        return vector(name, from, values -> interleaves(linear) ? interleaved(values) : values);
-    }
-
-    private float[] interleaved(float[] halves) {
-        float[] result = new float[halves.length];
-        for (int i = 0; i < halves.length; i++) {
-            result[i] = halves[(int) HeadRows.halves(i, config.headDim())];
-        }
-        return result;
+        return vector(
+                name, from, values -> interleaves(linear) ? HeadRows.interleaved(values, config.headDim()) : values);
     }
 
     private Item vector(String name, String from, UnaryOperator<float[]> change) {
@@ -266,40 +284,44 @@ public final class GgufExporter {
                 () -> encoder(from, type, shape, null, checked(StoredRows.of(stored), from)));
     }
 
-    private Item linear(String name, LinearModule module, int layer) {
-        GgufType type = mix.linear(module, layer, config, importance.isPresent());
-        Shape shape = Shape.of(config.outFeatures(module), config.inFeatures(module));
+    /**
+     * A linear of the file.
+     *
+     * @param named what the file has
+     * @param module of the source that holds it, perhaps fused with others, from a row on
+     */
+    private Item linear(LinearModule named, LinearModule module, int firstRow, int layer) {
+        String name = tensorName(named, layer);
+        GgufType type = mix.linear(named, layer, config, importance.isPresent());
+        Shape shape = Shape.of(config.outFeatures(named), config.inFeatures(named));
         float @Nullable [] columns = importance
-                .map(found -> found.columns(name, config.inFeatures(module)))
+                .map(found -> found.columns(name, config.inFeatures(named)))
                 .orElse(null);
-        String prefix = module.name(layer) + ".";
-        List<String> sources = source.names().stream()
-                .filter(from -> from.startsWith(prefix) && !from.endsWith(".bias"))
-                .toList();
         return new Item(
-                new GgufPlan.Entry(name, type, shape), sources, () -> body(module, layer, type, shape, columns));
+                new GgufPlan.Entry(name, type, shape),
+                sources(module, layer),
+                () -> body(module, firstRow, layer, type, shape, columns));
     }
 
-    private Body body(LinearModule module, int layer, GgufType type, Shape shape, float @Nullable [] columns) {
-        // Where heads are reordered no linears are fused.
+    private Body body(
+            LinearModule module, int firstRow, int layer, GgufType type, Shape shape, float @Nullable [] columns) {
+        // Where heads are reordered q and k are not fused with others.
         boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
+        LongUnaryOperator from = row -> heads ? HeadRows.halves(row, config.headDim()) : firstRow + row;
+        String label = module.name(layer) + ".weight";
+        StoredRows rows;
         if (config.quantization().isPresent()) {
             var packed = PackedLinears.read(source, module, layer);
             Optional<ExactRows> exact =
                     isExact() && packed instanceof QuantizedLinear plain ? ExactRows.of(plain, type) : Optional.empty();
             if (exact.isPresent()) {
-                LongUnaryOperator from = row -> heads ? HeadRows.halves(row, config.headDim()) : row;
                 return (first, count, into) -> exact.get().rows(first, count, into, from);
             }
-            return encoder(module.name(layer), type, shape, columns, order(StoredRows.of(packed), heads));
+            rows = StoredRows.of(packed);
+        } else {
+            rows = checked(StoredRows.of(source.stored(label).orElseThrow()), label);
         }
-        StoredTensor weight = source.stored(module.name(layer) + ".weight").orElseThrow();
-        return encoder(
-                weight.name(), type, shape, columns, order(checked(StoredRows.of(weight), weight.name()), heads));
-    }
-
-    private StoredRows order(StoredRows rows, boolean heads) {
-        return heads ? rows.interleaved(config.headDim()) : rows;
+        return encoder(label, type, shape, columns, (row, into) -> rows.read(from.applyAsLong(row), into));
     }
 
     private StoredRows checked(StoredRows rows, String name) {

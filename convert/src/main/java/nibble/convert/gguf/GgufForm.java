@@ -2,47 +2,107 @@ package nibble.convert.gguf;
 
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Architecture;
-import nibble.checkpoint.model.Architectures;
-import nibble.checkpoint.model.GemmaFamily;
+import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.Multipliers;
 import nibble.checkpoint.model.PhiFamily;
-import nibble.checkpoint.model.QwenFamily;
 import nibble.checkpoint.model.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /** What a model may have so that llama.cpp, which knows tensors and keys by architecture, can hold it. */
 final class GgufForm {
+    /** Of a factor of scores, relative: a few roundings to fp32. */
+    private static final double TOLERANCE = 1e-6;
+
     private GgufForm() {}
 
     /** @throws BadCheckpointException naming what has no form in GGUF */
     static void require(Checkpoint source) {
         ModelConfig config = source.config();
         Architecture architecture = config.architecture();
-        boolean llama = architecture.ggufName().equals("llama");
-        if (config.rope().scaling() instanceof Rope.DynamicNtk) {
-            throw none(source, "rope scaling \"dynamic\" has no form in GGUF");
+        GgufTraits traits = architecture.gguf();
+        requireRope(source, config);
+        for (Linear linear : config.biases()) {
+            if (!traits.biases().contains(linear)) {
+                throw none(
+                        source,
+                        "a bias of " + linear.path() + " has a form in GGUF for \"llama\" and \"granite\" only");
+            }
         }
-        if (Architectures.ofGguf(architecture.ggufName()).isEmpty()
-                || !config.attendsAlike()
-                || config.rope().scaling() instanceof Rope.Yarn
-                || config.rope().scaling() instanceof Rope.LongRope) {
-            throw none(source, "rope or windows of this kind are not yet written to GGUF");
-        }
-        if (config.rope().scaling() instanceof Rope.Llama3 && !llama) {
-            throw none(source, "rope scaling \"llama3\" has a form in GGUF for \"llama\" only");
-        }
-        if (config.biases().contains(Linear.O) && !llama) {
-            throw none(source, "a bias of the attention's output projection has a form in GGUF for \"llama\" only");
-        }
-        if (architecture == GemmaFamily.GEMMA && !config.tiedEmbeddings()) {
+        if (traits.tied() && !config.tiedEmbeddings()) {
             throw none(source, "an output projection other than the embedding has no form in GGUF");
         }
-        boolean square = architecture != QwenFamily.QWEN2 && architecture != PhiFamily.PHI3;
-        if (!square && config.heads() * config.headDim() != config.hiddenSize()) {
+        if (traits.square() && config.heads() * config.headDim() != config.hiddenSize()) {
             throw none(
                     source,
                     config.heads() + " heads of " + config.headDim() + " in a width of " + config.hiddenSize()
+                            + " have no form in GGUF");
+        }
+        requireMultipliers(source, config);
+    }
+
+    private static void requireRope(Checkpoint source, ModelConfig config) {
+        Architecture architecture = config.architecture();
+        GgufTraits traits = architecture.gguf();
+        switch (config.rope().scaling()) {
+            case Rope.DynamicNtk _ -> throw none(source, "rope scaling \"dynamic\" has no form in GGUF");
+            case Rope.Llama3 _ -> {
+                if (!traits.name().equals("llama")) {
+                    throw none(source, "rope scaling \"llama3\" has a form in GGUF for \"llama\" only");
+                }
+            }
+            case Rope.Yarn yarn -> {
+                double usual = 0.1 * Math.log(yarn.factor()) + 1;
+                if (!yarn.truncate() || Math.abs(yarn.attentionFactor() / usual - 1) > TOLERANCE) {
+                    throw none(
+                            source,
+                            "rope scaling \"yarn\" with attention factor " + yarn.attentionFactor()
+                                    + (yarn.truncate() ? "" : ", not truncated,") + " has no form in GGUF, which has "
+                                    + usual + ", truncated");
+                }
+            }
+            case Rope.LongRope _ -> {
+                if (architecture != PhiFamily.PHI3) {
+                    throw none(source, "rope scaling \"longrope\" has a form in GGUF for \"phi3\" only");
+                }
+            }
+            case Rope.None _, Rope.Linear _ -> {}
+        }
+        for (int layer = 0; layer < config.layers(); layer++) {
+            boolean without = traits.ropelessEvery() > 0 && (layer + 1) % traits.ropelessEvery() == 0;
+            boolean granite = traits.keys().contains(GgufTraits.RESIDUAL);
+            if (!granite && config.attention(layer).rope().isPresent() == without) {
+                throw none(
+                        source,
+                        "layer " + layer + (without ? " with" : " without") + " rope has no form in GGUF, where "
+                                + (traits.ropelessEvery() == 0
+                                        ? "all layers have it"
+                                        : "each layer but every " + traits.ropelessEvery() + "th has it"));
+            }
+        }
+        if (traits.ropelessEvery() > 0 && config.window() != ModelConfig.NO_WINDOW) {
+            throw none(source, "a window has no form in GGUF");
+        }
+    }
+
+    /** llama.cpp computes numbers that no key says from the extents. */
+    private static void requireMultipliers(Checkpoint source, ModelConfig config) {
+        Architecture architecture = config.architecture();
+        GgufTraits traits = architecture.gguf();
+        Multipliers m = config.multipliers();
+        double usual = architecture.ggufScore(config.layers(), config.hiddenSize(), config.heads(), config.headDim());
+        if (!traits.keys().contains(GgufTraits.SCORE) && Math.abs(m.score() / usual - 1) > TOLERANCE) {
+            throw none(
+                    source,
+                    "a scale of " + m.score() + " of scores (query_pre_attn_scalar) has no form in GGUF, where it is "
+                            + usual);
+        }
+        boolean capped = traits.keys().contains(GgufTraits.SCORE_CAP);
+        if (capped != (m.scoreCap() != 0) || capped && m.logitCap() == 0) {
+            throw none(
+                    source,
+                    "capped scores " + (m.scoreCap() == 0 ? "0" : m.scoreCap()) + " and logits " + m.logitCap()
                             + " have no form in GGUF");
         }
     }

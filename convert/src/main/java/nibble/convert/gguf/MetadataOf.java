@@ -13,11 +13,11 @@ import nibble.checkpoint.gguf.GgufValue.Flag;
 import nibble.checkpoint.gguf.GgufValue.Text;
 import nibble.checkpoint.gguf.GgufValue.U32;
 import nibble.checkpoint.model.Architecture;
-import nibble.checkpoint.model.GemmaFamily;
+import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.LlamaFamily;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.PhiFamily;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.QwenFamily;
 import nibble.checkpoint.vocabulary.Piece;
 import nibble.checkpoint.vocabulary.StatedFlags;
 import nibble.checkpoint.vocabulary.Vocabulary;
@@ -69,38 +69,15 @@ final class MetadataOf {
             put("attention.key_length", new U32(config.headDim()));
             put("attention.value_length", new U32(config.headDim()));
         }
-        boolean llama = architecture.equals(LlamaFamily.LLAMA.ggufName());
-        if (llama || config.architecture() == PhiFamily.PHI3) {
-            put("rope.dimension_count", new U32(config.headDim()));
-        }
-        if (config.architecture() != GemmaFamily.GEMMA || config.rope().theta() != 10_000) {
-            put("rope.freq_base", new F32((float) config.rope().theta()));
-        }
-        if (llama) {
-            put("vocab_size", new U32(config.vocabularySize()));
-        }
-        if (config.architecture() == PhiFamily.PHI3) {
-            int original =
-                    config.json().path("original_max_position_embeddings").asInt(config.maxPositions());
-            put("rope.scaling.original_context_length", new U32(original));
-            // llama.cpp's converter always writes it; 0 is none.
-            put("attention.sliding_window", new U32(config.window() == ModelConfig.NO_WINDOW ? 0 : config.window()));
-        }
-        switch (config.rope().scaling()) {
-            case Rope.None(), Rope.Llama3 _ -> {}
-            case Rope.Linear(double factor) -> {
-                put("rope.scaling.type", new Text("linear"));
-                put("rope.scaling.factor", new F32((float) factor));
-            }
-            case Rope.DynamicNtk _, Rope.Yarn _, Rope.LongRope _ -> throw new IllegalStateException("refused before");
-        }
+        new ArchitectureMetadata(config).pairs().forEach(this::put);
     }
 
     /** Where it is not the width by the heads, and where llama.cpp's converter has it all the same. */
     private static boolean statesHeadSize(ModelConfig config) {
+        GgufTraits traits = config.architecture().gguf();
         return config.headDim() * config.heads() != config.hiddenSize()
-                || config.architecture() == GemmaFamily.GEMMA
-                || config.architecture() != PhiFamily.PHI3
+                || traits.tied()
+                || (!traits.square() || config.architecture() == QwenFamily.QWEN2)
                         && config.json().path("head_dim").isInt();
     }
 
@@ -114,6 +91,7 @@ final class MetadataOf {
     /** As far as a file's reader computes what the model does: llama.cpp's {@code llama} has no window. */
     private static int contextLength(ModelConfig config) {
         return config.architecture() == PhiFamily.PHI3
+                        || config.architecture().gguf().windowEvery() > 0
                 ? config.maxPositions()
                 : Math.min(config.maxPositions(), config.window());
     }

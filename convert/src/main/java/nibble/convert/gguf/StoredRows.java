@@ -1,6 +1,5 @@
 package nibble.convert.gguf;
 
-import nibble.checkpoint.tensor.HeadRows;
 import nibble.checkpoint.tensor.StoredTensor;
 import nibble.pack.PackedLinear;
 import nibble.pack.WeightReader;
@@ -17,10 +16,5 @@ interface StoredRows {
 
     static StoredRows of(PackedLinear linear) {
         return (row, into) -> linear.dequantize((int) row, into, 0);
-    }
-
-    /** Returns the same rows with each head's pairs side by side, as GGUF has query and key projections. */
-    default StoredRows interleaved(int headDim) {
-        return (row, into) -> read(HeadRows.halves(row, headDim), into);
     }
 }

@@ -158,6 +158,95 @@ class GgufArchitecturesTest {
         }
     }
 
+    /**
+     * What a config says comes back from a file: windows, bases and scaling of rope, factors, caps. The tensors and keys
+     * of such files are equal to those of llama.cpp's converter, by convert/src/test/scripts/gguf_converter.py.
+     */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "gemma2|{\"query_pre_attn_scalar\":16}|gemma2",
+                "gemma3|{\"query_pre_attn_scalar\":16}|gemma3_text",
+                "smollm3|{\"no_rope_layers\":[1,1]}|smollm3",
+                "granite|{}|granite",
+                "granite4|{}|granite",
+                "olmo2|{}|olmo2",
+                "olmo3|{\"rope_parameters\":{\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":10000},\"full_attention\":{\"rope_type\":\"yarn\",\"rope_theta\":10000,\"factor\":4,\"original_max_position_embeddings\":32}}}|olmo3",
+                "phi4-mini|{}|phi3",
+                "llama-yarn|{\"rope_parameters\":{\"rope_type\":\"yarn\",\"rope_theta\":10000,\"factor\":8,\"original_max_position_embeddings\":64,\"beta_fast\":16}}|llama",
+            })
+    void what_a_config_says_comes_back(String name, String changes, String readAs) throws IOException {
+        var json = (com.fasterxml.jackson.databind.node.ObjectNode)
+                new com.fasterxml.jackson.databind.ObjectMapper().readTree(changes);
+        Path model = changed(name, config -> config.setAll(json));
+        Path out = temp.resolve("back");
+        try (Checkpoint source = Checkpoint.open(model)) {
+            GgufExporter.export(source, out, GgufMix.F16, 2, _ -> {});
+            try (Checkpoint read = Checkpoint.open(out.resolve("changed-F16.gguf"))) {
+                assertThat(read.config().architecture().modelType()).isEqualTo(readAs);
+                assertThat(read.config().attention().toString())
+                        .isEqualTo(source.config().attention().toString());
+                assertThat(read.config().multipliers())
+                        .isEqualTo(source.config().multipliers());
+                assertThat(read.config().biases()).isEqualTo(source.config().biases());
+                assertThat(read.config().maxPositions())
+                        .isEqualTo(source.config().maxPositions());
+                for (int layer = 0; layer < source.config().layers(); layer++) {
+                    for (nibble.checkpoint.model.Linear linear : nibble.checkpoint.model.Linear.values()) {
+                        assertThat(rows(read, linear, layer)).isEqualTo(rows(source, linear, layer));
+                    }
+                    for (nibble.checkpoint.model.LayerNorm norm : nibble.checkpoint.model.LayerNorm.values()) {
+                        if (source.config().norm(norm, layer).isPresent()) {
+                            assertThat(vector(
+                                            read,
+                                            read.config().norm(norm, layer).orElseThrow()))
+                                    .isEqualTo(vector(
+                                            source,
+                                            source.config().norm(norm, layer).orElseThrow()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    private static float[] rows(Checkpoint checkpoint, nibble.checkpoint.model.Linear linear, int layer) {
+        var where = checkpoint.config().stored(linear, layer);
+        return WeightReader.floats(where.rows(checkpoint.tensor(where.weight())), checkpoint.folder());
+    }
+
+    private static float[] vector(Checkpoint checkpoint, String name) {
+        float[] gain = WeightReader.floats(checkpoint.tensor(name), checkpoint.folder());
+        for (int i = 0; i < gain.length; i++) {
+            gain[i] += checkpoint.config().architecture().normOffset();
+        }
+        return gain;
+    }
+
+    /** llama.cpp would compute another number without a word. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "gemma2|{}|query_pre_attn_scalar",
+                "gemma3|{}|query_pre_attn_scalar",
+                "gemma2|{\"query_pre_attn_scalar\":16,\"attn_logit_softcapping\":null}|capped scores 0",
+                "smollm3|{}|layer 1 without rope",
+                "llama-yarn|{}|not truncated",
+                "olmo3|{}|attention factor 1.3",
+            })
+    void a_number_that_no_key_says_is_refused(String name, String changes, String expected) throws IOException {
+        var json = (com.fasterxml.jackson.databind.node.ObjectNode)
+                new com.fasterxml.jackson.databind.ObjectMapper().readTree(changes);
+        Path model = changed(name, config -> config.setAll(json));
+        try (Checkpoint source = Checkpoint.open(model)) {
+            assertThatThrownBy(() -> GgufExporter.export(source, temp.resolve("no"), GgufMix.F16, 1, _ -> {}))
+                    .isInstanceOf(nibble.checkpoint.source.BadCheckpointException.class)
+                    .hasMessageContainingAll(expected, "GGUF");
+        }
+    }
+
     /** Rows of 32 take the type with blocks of 32 that stands for the K type: Q5_0 for Q4_K, Q8_0 for Q6_K. */
     @Test
     void a_fused_q_k_and_v_has_the_types_of_v_in_a_mix() throws IOException {

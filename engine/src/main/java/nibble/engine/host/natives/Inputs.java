@@ -17,8 +17,8 @@ public final class Inputs implements AutoCloseable {
     /** Memory for the next inputs. */
     private static final ConcurrentLinkedDeque<MemorySegment> ROOM = new ConcurrentLinkedDeque<>();
 
-    /** More than the rows of some thousand tokens are not kept. */
-    private static final long MOST_KEPT = 1 << 20;
+    /** More is not kept: the rows of some thousand tokens, or sixteen parts of the sums of 65,536 outputs. */
+    private static final long MOST_KEPT = 1 << 22;
 
     private final float[] x;
     private final int rows;
@@ -62,7 +62,12 @@ public final class Inputs implements AutoCloseable {
         return prepared;
     }
 
-    private MemorySegment room(long bytes) {
+    /**
+     * Lends memory until this is closed.
+     *
+     * @return at least so many bytes, at a multiple of 64, that mean nothing yet
+     */
+    public MemorySegment room(long bytes) {
         MemorySegment kept = ROOM.poll();
         MemorySegment room =
                 kept != null && kept.byteSize() >= bytes ? kept : Arena.ofAuto().allocate(Math.max(bytes, 1 << 16), 64);

@@ -32,7 +32,7 @@ public final class Kernels {
     private static final MethodHandle ADVISE = function("nibble_advise", 1, 1);
     private static final MethodHandle PREPARE = function("nibble_prepare", 4, 2);
     private static final MethodHandle ROWS = function("nibble_rows", 11, 2);
-    private static final MethodHandle CODES = function("nibble_codes", 14, 2);
+    private static final MethodHandle CODES = function("nibble_codes", 17, 3);
 
     private static final String AVX_512 = "AVX-512";
 
@@ -53,6 +53,9 @@ public final class Kernels {
 
     /** Activations as they are. */
     static final int PLAIN = -1;
+
+    /** Floats that each row's sums of a part take, as in matrix.h. */
+    public static final int PART_ROOM = 256;
 
     private final int set;
     private final Activations activations;
@@ -100,7 +103,7 @@ public final class Kernels {
         return type.isPlain() ? PLAIN : (int) call(FORM, set, way(), type.id());
     }
 
-    private int form(Layout layout) {
+    private int form(CodeMatrix.Layout layout) {
         return switch (layout) {
             case BY_ROWS -> (int) call(FORM, set, way(), CODES_BY_ROWS);
             case AWQ -> activations.bytes() ? IN_ORDER : PLAIN;
@@ -120,7 +123,7 @@ public final class Kernels {
 
     /** Returns rows of activations in the form that {@link #codes} takes for a matrix. */
     public Prepared prepare(CodeMatrix matrix, Inputs inputs) {
-        return prepare(form(matrix.layout), matrix.groups * matrix.groupSize, inputs);
+        return prepare(form(matrix.layout()), matrix.groups() * matrix.groupSize(), inputs);
     }
 
     private Prepared prepare(int form, int columns, Inputs inputs) {
@@ -206,7 +209,8 @@ public final class Kernels {
      */
     public void rows(GgufBlocks matrix, long weights, Range range, Prepared x, float[] out) {
         GgufType type = matrix.type();
-        require(form(type), range, matrix.columns(), matrix.rows(), x, out);
+        require(form(type), range, matrix.columns(), matrix.rows(), x);
+        Objects.checkFromIndexSize(0, Math.multiplyExact(range.from + range.rows, matrix.rows()), out.length);
         try {
             ROWS.invokeExact(
                     (long) set,
@@ -227,50 +231,79 @@ public final class Kernels {
         }
     }
 
-    /** Holds addresses and extents of a matrix of codes, which the caller has checked; {@code zeros} 0: all are 8. */
-    public record CodeMatrix(
-            Layout layout,
-            long codes,
-            long zeros,
-            long scales,
-            boolean lessOne,
-            int outputs,
-            int groups,
-            int groupSize) {}
-
-    /** Lists the ways in which codes lie, in the library's order. */
-    public enum Layout {
-        AWQ,
-        GPTQ,
-        BY_ROWS
-    }
-
     /**
-     * Makes outputs of a matrix of codes.
+     * Makes outputs of a matrix of codes by rows.
      *
      * @param x prepared for this matrix
      * @param out [rows, outputs]
      */
     public void codes(CodeMatrix matrix, Range range, Prepared x, float[] out) {
-        require(form(matrix.layout), range, matrix.groups * matrix.groupSize, matrix.outputs, x, out);
+        codes(matrix, range, CodeMatrix.Groups.all(matrix, matrix.groups()), x, MemorySegment.NULL, out);
+    }
+
+    /**
+     * Makes outputs of a matrix of codes by columns.
+     *
+     * @param groups all; in several parts only for several rows in bytes
+     * @param x prepared for this matrix
+     * @param room {@link #PART_ROOM} floats for each row
+     * @param out [rows, outputs]
+     */
+    public void codes(
+            CodeMatrix matrix, Range range, CodeMatrix.Groups groups, Prepared x, MemorySegment room, float[] out) {
+        Objects.checkFromIndexSize(0, Math.multiplyExact(range.from + range.rows, matrix.outputs()), out.length);
+        if (groups.ofPart() < matrix.groups()) {
+            Objects.checkFromIndexSize(0L, 4L * PART_ROOM * range.rows, room.byteSize());
+        }
+        call(matrix, range, groups, x, room, floats(out, range.from * matrix.outputs()));
+    }
+
+    /**
+     * Sums one part of the groups of a matrix of codes by columns.
+     *
+     * @param range of all rows from the first
+     * @param x prepared for this matrix
+     * @param sums [rows, outputs]
+     */
+    public void part(CodeMatrix matrix, Range range, CodeMatrix.Groups groups, Prepared x, MemorySegment sums) {
+        Objects.checkFromIndexSize(0L, 4L * Math.multiplyExact(range.rows, matrix.outputs()), sums.byteSize());
+        if (range.from != 0 || groups.end() - groups.first() > groups.ofPart()) {
+            throw new IllegalArgumentException(range + ", " + groups + ": one part of rows from the first expected");
+        }
+        call(matrix, range, groups, x, MemorySegment.NULL, sums);
+    }
+
+    private void call(
+            CodeMatrix matrix,
+            Range range,
+            CodeMatrix.Groups groups,
+            Prepared x,
+            MemorySegment room,
+            MemorySegment out) {
+        require(form(matrix.layout()), range, matrix.groups() * matrix.groupSize(), matrix.outputs(), x);
+        Objects.checkFromToIndex(groups.first(), groups.end(), matrix.groups());
         try {
             CODES.invokeExact(
                     (long) set,
                     way(),
-                    (long) matrix.layout.ordinal(),
-                    matrix.codes,
-                    matrix.zeros,
-                    matrix.scales,
-                    matrix.lessOne ? 1L : 0L,
-                    (long) matrix.outputs,
-                    (long) matrix.groups,
-                    (long) matrix.groupSize,
+                    (long) matrix.layout().ordinal(),
+                    matrix.codes(),
+                    matrix.zeros(),
+                    matrix.scales(),
+                    matrix.lessOne() ? 1L : 0L,
+                    (long) matrix.outputs(),
+                    (long) matrix.groups(),
+                    (long) matrix.groupSize(),
                     (long) range.first,
                     (long) range.end,
+                    (long) groups.first(),
+                    (long) groups.end(),
+                    (long) groups.ofPart(),
                     (long) range.rows,
                     (long) x.stride,
                     x.from(range.from),
-                    floats(out, range.from * matrix.outputs));
+                    room,
+                    out);
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }
@@ -336,7 +369,7 @@ public final class Kernels {
         return Tiles.EXIST && set == BEST;
     }
 
-    private void require(int form, Range range, int columns, int outputs, Prepared x, float[] out) {
+    private void require(int form, Range range, int columns, int outputs, Prepared x) {
         if (x.form != form || x.columns != columns || (form != PLAIN && x.activations != activations)) {
             throw new IllegalArgumentException("activations prepared for other kernels: " + x);
         }
@@ -344,6 +377,5 @@ public final class Kernels {
         int rows = Math.addExact(range.from, range.rows);
         Objects.checkFromToIndex(range.from, rows, x.rows);
         Objects.checkFromIndexSize(0L, Prepared.bytes(rows, x.stride), x.memory.byteSize());
-        Objects.checkFromIndexSize(0, Math.multiplyExact(rows, outputs), out.length);
     }
 }

@@ -51,7 +51,7 @@ final class AwqColumns implements RowKernel {
     }
 
     @Override
-    public int pieces() {
+    public int pieces(int count) {
         return (words + wordsPerPiece - 1) / wordsPerPiece;
     }
 

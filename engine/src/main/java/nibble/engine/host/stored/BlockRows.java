@@ -33,7 +33,7 @@ final class BlockRows implements RowKernel {
     }
 
     @Override
-    public int pieces() {
+    public int pieces(int count) {
         return (blocks.rows() + rowsPerPiece - 1) / rowsPerPiece;
     }
 

@@ -38,7 +38,7 @@ final class CodeRows implements RowKernel {
     }
 
     @Override
-    public int pieces() {
+    public int pieces(int count) {
         return (codes.outFeatures() + rowsPerPiece - 1) / rowsPerPiece;
     }
 

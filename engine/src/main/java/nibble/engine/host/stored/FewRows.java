@@ -37,14 +37,21 @@ public interface FewRows {
     /** Pieces that a thread has where they are large enough: the last one it waits for is then short. */
     int PIECES_PER_THREAD = 16;
 
+    /** Outputs that {@link Product#finish} makes at least, where there are as many. */
+    int FINISHED = 512;
+
     /** Returns the rows of a piece of a matrix of so many weights. */
     static int rowsPerPiece(int rows, int columns, int threads) {
         long weights = (long) rows * columns / (PIECES_PER_THREAD * threads);
         return (int) Math.max(1, Math.clamp(weights, PIECE_WEIGHTS / 4, PIECE_WEIGHTS * 4) / Math.max(1, columns));
     }
 
-    /** Returns how many pieces the outputs have. */
-    int pieces();
+    /**
+     * Returns how many pieces the product has.
+     *
+     * @param rows of activations
+     */
+    int pieces(int rows);
 
     /**
      * Prepares rows of activations in the form that the inner loop takes.
@@ -61,6 +68,14 @@ public interface FewRows {
          * out[r * outputs + n]}.
          */
         void run(int from, int to, float[] out);
+
+        /** Returns whether {@link #finish} makes the outputs, of sums that the pieces have made. */
+        default boolean isInParts() {
+            return false;
+        }
+
+        /** Makes outputs {@code first} to {@code end - 1} of all rows, once all pieces are made. */
+        default void finish(int first, int end, float[] out) {}
     }
 
     /**
@@ -157,7 +172,7 @@ public interface FewRows {
         Product[] products = new Product[kernels.size()];
         try (Inputs inputs = new Inputs(x, rows)) {
             for (int i = 0; i < products.length; i++) {
-                first[i + 1] = first[i] + kernels.get(i).pieces();
+                first[i + 1] = first[i] + kernels.get(i).pieces(rows);
                 products[i] = kernels.get(i).prepare(inputs, outs.get(i).length / rows);
             }
             workers.forEachRun(first[products.length], (from, to) -> {
@@ -169,6 +184,17 @@ public interface FewRows {
                     }
                 }
             });
+            for (int i = 0; i < products.length; i++) {
+                if (products[i].isInParts()) {
+                    Product product = products[i];
+                    float[] out = outs.get(i);
+                    int outputs = out.length / rows;
+                    int pieces = (outputs + FINISHED - 1) / FINISHED;
+                    workers.forEachRun(
+                            pieces,
+                            (from, to) -> product.finish(from * FINISHED, Math.min(outputs, to * FINISHED), out));
+                }
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ final class FloatRows implements RowKernel {
     }
 
     @Override
-    public int pieces() {
+    public int pieces(int count) {
         return (weight.outFeatures() + rowsPerPiece - 1) / rowsPerPiece;
     }
 

@@ -46,7 +46,7 @@ final class GptqColumns implements RowKernel {
     }
 
     @Override
-    public int pieces() {
+    public int pieces(int count) {
         return (outputs + outputsPerPiece - 1) / outputsPerPiece;
     }
 

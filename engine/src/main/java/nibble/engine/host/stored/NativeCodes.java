@@ -3,25 +3,17 @@ package nibble.engine.host.stored;
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import nibble.engine.backend.Activations;
+import nibble.engine.host.natives.CodeMatrix;
+import nibble.engine.host.natives.CodeMatrix.Layout;
 import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
-import nibble.engine.host.natives.Kernels.CodeMatrix;
-import nibble.engine.host.natives.Kernels.Layout;
 import nibble.engine.host.natives.Kernels.Prepared;
 import nibble.engine.host.natives.Kernels.Range;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.StoredCodes;
 
-/** Codes with scales and zeros of their own, multiplied by the native library. */
+/** Codes by rows with scales and zeros of their own, multiplied by the native library. */
 final class NativeCodes implements FewRows {
-    /** Outputs that one step of a kernel makes at most: 16 lanes, of eight outputs each for AWQ. */
-    private static final int AWQ_STEP = 128;
-
-    private static final int GPTQ_STEP = 16;
-
-    /** Pieces of columns that a thread should have, so that none waits long for the last. */
-    private static final int COLUMN_PIECES_PER_THREAD = 2;
-
     /** Rows of activations of a call: codes are unpacked once for them, and read from memory once. */
     private static final int BATCH = 256;
 
@@ -33,7 +25,7 @@ final class NativeCodes implements FewRows {
     private NativeCodes(Object keeper, CodeMatrix matrix, int outputsPerPiece, Kernels kernels) {
         this.keeper = keeper;
         this.matrix = matrix;
-        this.kernels = matrix.groupSize() % 32 == 0 ? kernels : kernels.with(Activations.FP32);
+        this.kernels = kernels;
         this.outputsPerPiece = outputsPerPiece;
     }
 
@@ -50,7 +42,7 @@ final class NativeCodes implements FewRows {
                 outputs,
                 groups,
                 linear.inFeatures() / groups);
-        return new NativeCodes(linear, matrix, columnsPerPiece(outputs, AWQ_STEP, threads), kernels);
+        return new ColumnCodes(linear, matrix, threads, forGroups(matrix, kernels));
     }
 
     static FewRows stored(StoredCodes codes, int threads, Kernels kernels) {
@@ -70,19 +62,19 @@ final class NativeCodes implements FewRows {
                 outputs,
                 groups,
                 codes.inFeatures() / groups);
-        int perPiece = codes.byRows()
-                ? FewRows.rowsPerPiece(outputs, codes.inFeatures(), threads)
-                : columnsPerPiece(outputs, GPTQ_STEP, threads);
-        return new NativeCodes(codes, matrix, perPiece, kernels);
+        Kernels taken = forGroups(matrix, kernels);
+        return codes.byRows()
+                ? new NativeCodes(codes, matrix, FewRows.rowsPerPiece(outputs, codes.inFeatures(), threads), taken)
+                : new ColumnCodes(codes, matrix, threads, taken);
     }
 
-    /** The fewer the pieces, the longer the runs of a row of words that one reads. */
-    private static int columnsPerPiece(int outputs, int step, int threads) {
-        return step * Math.max(1, outputs / step / (COLUMN_PIECES_PER_THREAD * threads));
+    /** Activations in bytes have a scale for each 32. */
+    private static Kernels forGroups(CodeMatrix matrix, Kernels kernels) {
+        return matrix.groupSize() % 32 == 0 ? kernels : kernels.with(Activations.FP32);
     }
 
     @Override
-    public int pieces() {
+    public int pieces(int count) {
         return (matrix.outputs() + outputsPerPiece - 1) / outputsPerPiece;
     }
 

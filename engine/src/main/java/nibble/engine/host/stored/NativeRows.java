@@ -51,7 +51,7 @@ final class NativeRows implements FewRows {
     }
 
     @Override
-    public int pieces() {
+    public int pieces(int count) {
         return (rows.rows() + rowsPerPiece - 1) / rowsPerPiece;
     }
 

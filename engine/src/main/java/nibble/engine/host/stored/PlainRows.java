@@ -22,7 +22,7 @@ final class PlainRows implements RowKernel {
     }
 
     @Override
-    public int pieces() {
+    public int pieces(int count) {
         return (rows.rows() + rowsPerPiece - 1) / rowsPerPiece;
     }
 

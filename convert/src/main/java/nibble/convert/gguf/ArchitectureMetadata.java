@@ -1,0 +1,153 @@
+package nibble.convert.gguf;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.SequencedMap;
+import nibble.checkpoint.gguf.GgufValue;
+import nibble.checkpoint.gguf.GgufValue.F32;
+import nibble.checkpoint.gguf.GgufValue.Flag;
+import nibble.checkpoint.gguf.GgufValue.Flags;
+import nibble.checkpoint.gguf.GgufValue.Text;
+import nibble.checkpoint.gguf.GgufValue.U32;
+import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.GgufTraits;
+import nibble.checkpoint.model.GraniteFamily;
+import nibble.checkpoint.model.LayerAttention;
+import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.Multipliers;
+import nibble.checkpoint.model.PhiFamily;
+import nibble.checkpoint.model.Rope;
+
+/** The metadata that only some architectures have, by keys without the architecture's name: as llama.cpp's converter. */
+final class ArchitectureMetadata {
+    private final ModelConfig config;
+    private final Architecture architecture;
+    private final GgufTraits traits;
+    private final SequencedMap<String, GgufValue> pairs = new LinkedHashMap<>();
+
+    ArchitectureMetadata(ModelConfig config) {
+        this.config = config;
+        this.architecture = config.architecture();
+        this.traits = architecture.gguf();
+        rope();
+        windows();
+        multipliers();
+    }
+
+    SequencedMap<String, GgufValue> pairs() {
+        return pairs;
+    }
+
+    private void rope() {
+        // llama.cpp's converter has these two in what it derives from Llama.
+        boolean llama = traits.interleaved();
+        if (llama || architecture == PhiFamily.PHI3) {
+            pairs.put("rope.dimension_count", new U32(config.rope().width(config.headDim())));
+        }
+        boolean gemma = traits.tied() && !architecture.ropeDiffers();
+        if (!gemma || config.rope().theta() != 10_000) {
+            pairs.put("rope.freq_base", new F32((float) config.rope().theta()));
+        }
+        if (architecture.ropeDiffers()) {
+            config.attention().stream()
+                    .filter(LayerAttention::hasWindow)
+                    .flatMap(layer -> layer.rope().stream())
+                    .findFirst()
+                    .ifPresent(rope -> pairs.put("rope.freq_base_swa", new F32((float) rope.theta())));
+        }
+        if (llama) {
+            pairs.put("vocab_size", new U32(config.vocabularySize()));
+        }
+        if (architecture == GraniteFamily.GRANITE_HYBRID) {
+            pairs.put(
+                    "rope.scaling.finetuned",
+                    new Flag(config.attention().getFirst().rope().isPresent()));
+        }
+        if (architecture == PhiFamily.PHI3) {
+            int original = config.rope().scaling() instanceof Rope.LongRope factors
+                    ? factors.originalMaxPositions()
+                    : config.json().path("original_max_position_embeddings").asInt(config.maxPositions());
+            pairs.put("rope.scaling.original_context_length", new U32(original));
+        }
+        scaling();
+    }
+
+    private void scaling() {
+        switch (config.rope().scaling()) {
+            case Rope.None(), Rope.Llama3 _ -> {}
+            case Rope.Linear(double factor) -> {
+                pairs.put("rope.scaling.type", new Text("linear"));
+                pairs.put("rope.scaling.factor", new F32((float) factor));
+            }
+            case Rope.Yarn yarn -> {
+                pairs.put("rope.scaling.type", new Text("yarn"));
+                pairs.put("rope.scaling.factor", new F32((float) yarn.factor()));
+                pairs.put("rope.scaling.original_context_length", new U32(yarn.originalMaxPositions()));
+                if (states("attention_factor")) {
+                    pairs.put("rope.scaling.yarn_attn_factor", new F32((float) yarn.attentionFactor()));
+                }
+                if (states("beta_fast")) {
+                    pairs.put("rope.scaling.yarn_beta_fast", new F32((float) yarn.betaFast()));
+                }
+                if (states("beta_slow")) {
+                    pairs.put("rope.scaling.yarn_beta_slow", new F32((float) yarn.betaSlow()));
+                }
+            }
+            case Rope.LongRope factors ->
+                pairs.put("rope.scaling.attn_factor", new F32((float) factors.attentionFactor()));
+            case Rope.DynamicNtk _ -> throw new IllegalStateException("refused before");
+        }
+    }
+
+    /** Whether the config gives a number of rope's scaling itself. */
+    private boolean states(String key) {
+        for (JsonNode rope : List.of(
+                config.json().path("rope_scaling"),
+                config.json().path("rope_parameters"),
+                config.json().path("rope_parameters").path("full_attention"))) {
+            if (rope.path(key).isNumber()) {
+                return true;
+            }
+        }
+        return false;
+    }
+
+    private void windows() {
+        int window = config.window();
+        if (architecture == PhiFamily.PHI3) {
+            // llama.cpp's converter always writes it; 0 is none.
+            pairs.put("attention.sliding_window", new U32(window == ModelConfig.NO_WINDOW ? 0 : window));
+        }
+        if (traits.windowEvery() == 0 || window == ModelConfig.NO_WINDOW) {
+            return;
+        }
+        pairs.put("attention.sliding_window", new U32(window));
+        List<Boolean> slides =
+                config.attention().stream().map(LayerAttention::hasWindow).toList();
+        boolean usual = true;
+        for (int layer = 0; layer < slides.size(); layer++) {
+            usual &= slides.get(layer) == ((layer + 1) % traits.windowEvery() != 0);
+        }
+        // The converter lists them for OLMo 3.
+        if (!usual || traits.name().equals("olmo2")) {
+            pairs.put("attention.sliding_window_pattern", new Flags(slides));
+        }
+    }
+
+    private void multipliers() {
+        Multipliers m = config.multipliers();
+        put(GgufTraits.SCORE, m.score());
+        put(GgufTraits.EMBEDDING, m.embedding());
+        put(GgufTraits.RESIDUAL, m.residual());
+        put(GgufTraits.LOGITS, 1 / m.logits());
+        put(GgufTraits.SCORE_CAP, m.scoreCap());
+        put(GgufTraits.LOGIT_CAP, m.logitCap());
+    }
+
+    private void put(String key, double value) {
+        if (traits.keys().contains(key) && value != 0) {
+            pairs.put(key, new F32((float) value));
+        }
+    }
+}

@@ -1,0 +1,144 @@
+package nibble.engine.host.stored;
+
+import java.lang.foreign.MemorySegment;
+import java.lang.ref.Reference;
+import jdk.incubator.vector.FloatVector;
+import nibble.engine.backend.Activations;
+import nibble.engine.host.natives.CodeMatrix;
+import nibble.engine.host.natives.CodeMatrix.Groups;
+import nibble.engine.host.natives.CodeMatrix.Layout;
+import nibble.engine.host.natives.Inputs;
+import nibble.engine.host.natives.Kernels;
+import nibble.engine.host.natives.Kernels.Prepared;
+import nibble.engine.host.natives.Kernels.Range;
+import nibble.engine.host.vector.Lanes;
+
+/**
+ * Codes that lie by columns, AWQ's and GPTQ's, multiplied by the native library: a row of words holds some inputs of
+ * all outputs.
+ *
+ * <p>Groups are summed in parts, and then the parts. One row of activations has a part as a piece, since a part's words
+ * follow one another in memory: pieces of outputs would read a short run of each row of words. Several rows of
+ * activations share unpacked words, so their pieces are of outputs. The parts do not depend on threads or on rows, so
+ * neither do results.
+ */
+final class ColumnCodes implements FewRows {
+    /** Outputs that one step of a kernel makes at most: 16 lanes, of eight outputs each for AWQ. */
+    private static final int AWQ_STEP = 128;
+
+    private static final int GPTQ_STEP = 16;
+
+    /** Pieces of columns that a thread should have, so that none waits long for the last. */
+    private static final int PIECES_PER_THREAD = 2;
+
+    /** Parts of a matrix's groups at most: what they add up to is written and read once more. */
+    private static final int MOST_PARTS = 16;
+
+    /** Fewer parts would leave threads without one. */
+    private static final int LEAST_PARTS = 8;
+
+    /** Rows of activations of a call: codes are unpacked once for them, and read from memory once. */
+    private static final int BATCH = 256;
+
+    private final Object keeper;
+    private final CodeMatrix matrix;
+    private final Kernels kernels;
+    private final int outputsPerPiece;
+    private final int groupsOfPart;
+    private final int parts;
+
+    /** @param keeper holds the memory of the matrix */
+    ColumnCodes(Object keeper, CodeMatrix matrix, int threads, Kernels kernels) {
+        this.keeper = keeper;
+        this.matrix = matrix;
+        this.kernels = kernels;
+        int step = matrix.layout() == Layout.AWQ ? AWQ_STEP : GPTQ_STEP;
+        this.outputsPerPiece = step * Math.max(1, matrix.outputs() / step / (PIECES_PER_THREAD * threads));
+        int most = Math.ceilDiv(matrix.groups(), MOST_PARTS);
+        int count = Math.ceilDiv(matrix.groups(), most);
+        this.groupsOfPart = count < LEAST_PARTS ? matrix.groups() : most;
+        this.parts = Math.ceilDiv(matrix.groups(), groupsOfPart);
+    }
+
+    @Override
+    public int pieces(int rows) {
+        return byParts(rows) ? parts : Math.ceilDiv(matrix.outputs(), outputsPerPiece);
+    }
+
+    private boolean byParts(int rows) {
+        return parts > 1 && (rows == 1 || kernels.activations() == Activations.FP32);
+    }
+
+    @Override
+    public Product prepare(Inputs x, int outputs) {
+        Prepared prepared = kernels.prepare(matrix, x);
+        return byParts(x.rows()) ? new Parts(prepared, x.room(4L * parts * x.rows() * outputs)) : byOutputs(prepared);
+    }
+
+    private Product byOutputs(Prepared prepared) {
+        return (fromPiece, toPiece, out) -> {
+            int first = fromPiece * outputsPerPiece;
+            int end = Math.min(matrix.outputs(), toPiece * outputsPerPiece);
+            int batch = Math.min(BATCH, prepared.rows());
+            MemorySegment room = MemorySegment.ofArray(new float[Kernels.PART_ROOM * batch]);
+            for (int from = 0; from < prepared.rows(); from += BATCH) {
+                Range range = new Range(first, end, from, Math.min(BATCH, prepared.rows() - from));
+                kernels.codes(matrix, range, Groups.all(matrix, groupsOfPart), prepared, room, out);
+            }
+            Reference.reachabilityFence(keeper);
+        };
+    }
+
+    /** @param sums [parts, rows, outputs] */
+    private final class Parts implements Product {
+        private final Prepared x;
+        private final MemorySegment sums;
+        private final int ofPart;
+
+        Parts(Prepared x, MemorySegment sums) {
+            this.x = x;
+            this.sums = sums;
+            this.ofPart = x.rows() * matrix.outputs();
+        }
+
+        @Override
+        public void run(int from, int to, float[] out) {
+            Range all = new Range(0, matrix.outputs(), 0, x.rows());
+            for (int part = from; part < to; part++) {
+                int first = part * groupsOfPart;
+                int end = Math.min(matrix.groups(), first + groupsOfPart);
+                MemorySegment of = sums.asSlice(4L * part * ofPart, 4L * ofPart);
+                kernels.part(matrix, all, new Groups(first, end, groupsOfPart), x, of);
+            }
+            Reference.reachabilityFence(keeper);
+        }
+
+        @Override
+        public boolean isInParts() {
+            return true;
+        }
+
+        @Override
+        public void finish(int first, int end, float[] out) {
+            for (int row = 0; row < x.rows(); row++) {
+                int n = row * matrix.outputs() + first;
+                int last = row * matrix.outputs() + end;
+                for (; n + Lanes.COUNT <= last; n += Lanes.COUNT) {
+                    FloatVector sum = FloatVector.zero(Lanes.FLOATS);
+                    for (int part = 0; part < parts; part++) {
+                        long at = 4L * (part * (long) ofPart + n);
+                        sum = sum.add(FloatVector.fromMemorySegment(Lanes.FLOATS, sums, at, Stored.LITTLE));
+                    }
+                    sum.intoArray(out, n);
+                }
+                for (; n < last; n++) {
+                    float sum = 0;
+                    for (int part = 0; part < parts; part++) {
+                        sum += sums.get(Stored.FLOAT, 4L * (part * (long) ofPart + n));
+                    }
+                    out[n] = sum;
+                }
+            }
+        }
+    }
+}
