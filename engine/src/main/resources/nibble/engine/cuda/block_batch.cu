@@ -1,4 +1,4 @@
-// Linears of 2 to 64 rows with GGUF's block types, weights in the layout of blocks.cuh. batch_linear.cuh says how blocks and warps
+// Linears of 1 to 64 rows with GGUF's block types, weights in the layout of blocks.cuh. batch_linear.cuh says how blocks and warps
 // share the work and gives grid, block and shared memory.
 //
 // in is a multiple of the type's block. -DBLOCK_TYPE, -DROWS.
