@@ -29,8 +29,8 @@ constexpr bool HAS_WINDOW = false;
 constexpr int BLOCK_TOKENS = 16;
 constexpr int MOST_ITEMS = 16;  // of a row
 #ifdef CODES
-constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 4 : 2;  // which gains more than the registers that spill cost
-constexpr bool TWO_STEPS = HEAD_DIM <= 128;             // one is on its way while one is computed, where there are registers
+constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 4 : 2;
+constexpr bool TWO_STEPS = HEAD_DIM <= 64;  // one is on its way while one is computed, where there are registers
 #else
 constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 3 : 2;
 #endif
