@@ -100,7 +100,7 @@ CONFIGS = {
     ),
     "granite4": GraniteMoeHybridConfig(
         **LONGER,
-        shared_intermediate_size=48,
+        shared_intermediate_size=64,
         num_local_experts=0,
         layer_types=["full_attention", "full_attention"],
         position_embedding_type="rope",

@@ -22,7 +22,12 @@ from transformers import AutoModelForCausalLM
 
 GROUP = 32
 LINEARS = ["q", "k", "v", "o", "gate", "up", "down"]
-FUSED = {"qkv_proj": ["q", "k", "v"], "gate_up_proj": ["gate", "up"]}
+FUSED = {
+    "qkv_proj": ["q", "k", "v"],
+    "gate_up_proj": ["gate", "up"],
+    "input_linear": ["gate", "up"],
+    "output_linear": ["down"],
+}
 
 
 def linear(layer, index, out, inp):
@@ -43,10 +48,11 @@ def gradients(folder):
     weights = {name: value.detach().clone().requires_grad_(value.dim() == 1) for name, value in model.named_parameters()}
     c = model.config
     head = getattr(c, "head_dim", None) or c.hidden_size // c.num_attention_heads
-    rows = dict(q=c.num_attention_heads * head, k=c.num_key_value_heads * head, gate=c.intermediate_size)
+    mlp = getattr(c, "shared_intermediate_size", None) or c.intermediate_size
+    rows = dict(q=c.num_attention_heads * head, k=c.num_key_value_heads * head, gate=mlp)
     rows.update(v=rows["k"], o=c.hidden_size, up=rows["gate"], down=c.hidden_size)
     columns = dict(q=c.hidden_size, k=c.hidden_size, v=c.hidden_size, o=rows["q"], gate=c.hidden_size, up=c.hidden_size)
-    columns["down"] = c.intermediate_size
+    columns["down"] = mlp
     scales, shown = {}, {}
     for layer in range(c.num_hidden_layers):
         made = {}
@@ -56,7 +62,7 @@ def gradients(folder):
             made[name] = (values.reshape(*scale.shape, GROUP) * scale[..., None]).reshape(values.shape)
             scales[f"{layer}.{name}"], scales[f"{layer}.{name}.codes"] = scale, values
         for full in list(weights):
-            if not full.startswith(f"model.layers.{layer}.") or not full.endswith("_proj.weight"):
+            if not full.startswith(f"model.layers.{layer}.") or not full.endswith(("_proj.weight", "_linear.weight")):
                 continue
             short = full.split(".")[-2]
             parts = FUSED.get(short, [short.replace("_proj", "")])
@@ -76,5 +82,6 @@ def gradients(folder):
 
 if __name__ == "__main__":
     root = pathlib.Path(sys.argv[1])
-    names = ["smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"]
+    names = ["smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gemma3", "smollm3"]
+    names += ["granite", "granite4", "olmo2", "olmo3", "phi4-mini", "llama-yarn", "qwen3-window"]
     pathlib.Path(sys.argv[2]).write_text(json.dumps({n: gradients(root / n) for n in names}, indent=1) + "\n")

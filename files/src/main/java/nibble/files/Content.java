@@ -35,6 +35,9 @@ public enum Content {
 
     /** The kind that a file begins like, if it is one of these. */
     static @Nullable Content of(byte[] head) {
+        if (isSafetensors(head)) {
+            return null;
+        }
         for (Content kind : values()) {
             for (byte[] start : kind.starts) {
                 if (head.length >= start.length && Arrays.equals(head, 0, start.length, start, 0, start.length)) {
@@ -43,6 +46,14 @@ public enum Content {
             }
         }
         return null;
+    }
+
+    /**
+     * Whether a length and a JSON object begin the file. The length may have any bytes: that of a header of 1152 bytes
+     * begins as a pickle does.
+     */
+    private static boolean isSafetensors(byte[] head) {
+        return head.length > 8 && head[8] == '{' && head[4] == 0 && head[5] == 0 && head[6] == 0 && head[7] == 0;
     }
 
     boolean compressed() {

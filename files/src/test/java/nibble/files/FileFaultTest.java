@@ -3,6 +3,8 @@ package nibble.files;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -94,6 +96,19 @@ class FileFaultTest {
             })
     void files_that_are_what_they_should_be_are_left_alone(String text) throws IOException {
         assertThat(FileFault.of(file(text))).isEmpty();
+    }
+
+    /** Lengths of headers that begin as a pickle, a gzip file and a program do. */
+    @ParameterizedTest
+    @ValueSource(ints = {0x0280, 0x0380, 0x0480, 0x0580, 0x010480, 0x8b1f, 0x905a4d})
+    void a_safetensors_file_is_no_other_kind_whatever_the_length_of_its_header(int header) throws IOException {
+        byte[] head = ByteBuffer.allocate(64)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(header)
+                .put("{\"a\":{}}".getBytes(StandardCharsets.US_ASCII))
+                .array();
+        assertThat(FileFault.of(Files.write(folder.resolve("model.safetensors"), head)))
+                .isEmpty();
     }
 
     @Test

@@ -70,7 +70,8 @@ final class HeldOut {
                 backend.rmsNorm(x, finalNorm, config.streamNormEps(), x);
                 try (Matrix states = backend.allocate(x.rows(), x.columns())) {
                     original.copy(batches.get(i), states);
-                    sum += operations.divergence(placedHead.weight(), states, x, 0, null);
+                    sum += operations.divergence(
+                            placedHead.weight(), (float) config.multipliers().logitCap(), states, x, 0, null);
                 }
             }
             return sum / tokens();

@@ -33,8 +33,7 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset, f
     record OfLayer(
             Map<Linear, short[]> scales,
             Map<Linear, byte[]> codes,
-            short[] inputNorm,
-            short[] postAttentionNorm,
+            Map<LayerNorm, short[]> norms,
             short[] queryNorm,
             short[] keyNorm) {}
 
@@ -61,13 +60,14 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset, f
         layer.positions()
                 .forEach((linear, positions) ->
                         codes.put(linear, CodePositions.round(positions.values(), spec.codesPerByte())));
+        Map<LayerNorm, short[]> norms = new EnumMap<>(LayerNorm.class);
+        layer.norms().forEach((place, gain) -> norms.put(place, norm(gain, offset)));
         return new OfLayer(
                 scales,
                 codes,
-                norm(layer.inputNorm(), offset),
-                norm(layer.postAttentionNorm(), offset),
-                layer.headNorms().map(norms -> norm(norms.query(), offset)).orElse(new short[0]),
-                layer.headNorms().map(norms -> norm(norms.key(), offset)).orElse(new short[0]));
+                norms,
+                layer.headNorms().map(heads -> norm(heads.query(), offset)).orElse(new short[0]),
+                layer.headNorms().map(heads -> norm(heads.key(), offset)).orElse(new short[0]));
     }
 
     /** Returns a layer of the checkpoint as fitted with these numbers. */
@@ -86,12 +86,14 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset, f
         Map<Linear, short[]> biases = new EnumMap<>(Linear.class);
         fitted.extras().biases().forEach((linear, bias) -> biases.put(linear, halves(bias, 0)));
         Map<LayerNorm, short[]> outNorms = new EnumMap<>(LayerNorm.class);
-        fitted.extras().outNorms().forEach((norm, gain) -> outNorms.put(norm, halves(gain, normOffset)));
+        outNorms.putAll(numbers.norms);
+        short[] input = outNorms.remove(LayerNorm.ATTENTION_IN);
+        short[] mlp = outNorms.remove(LayerNorm.MLP_IN);
         return new QuantizedLayer(
                 index,
-                numbers.inputNorm,
+                input == null ? new short[0] : input,
                 linears,
-                numbers.postAttentionNorm,
+                mlp == null ? new short[0] : mlp,
                 normOffset,
                 biases,
                 numbers.queryNorm,

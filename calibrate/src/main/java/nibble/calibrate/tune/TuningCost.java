@@ -3,7 +3,6 @@ package nibble.calibrate.tune;
 import java.util.Arrays;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.calibrate.stream.HeldBack;
-import nibble.checkpoint.model.HeadNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.datasets.TokenBlocks;
@@ -153,8 +152,11 @@ public final class TuningCost {
             return 0;
         }
         TuningCost cost = new TuningCost(config, options, 1, 1);
-        int heads = config.architecture().headNorm() != HeadNorm.NONE ? 2 * config.headDim() : 0;
-        long layer = cost.scales() + 2L * config.hiddenSize() + heads + (options.movesCodes() ? weights(config) : 0);
+        int heads = config.queryNormWidth() + config.keyNormWidth();
+        long layer = cost.scales()
+                + (long) config.architecture().norms().size() * config.hiddenSize()
+                + heads
+                + (options.movesCodes() ? weights(config) : 0);
         return FLOATS_PER_POSITION * Float.BYTES * (layer * config.layers() + config.hiddenSize());
     }
 

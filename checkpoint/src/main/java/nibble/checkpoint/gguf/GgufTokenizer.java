@@ -17,24 +17,29 @@ import nibble.checkpoint.vocabulary.Vocabulary;
 final class GgufTokenizer {
     private static final String KEY = "tokenizer.ggml.";
 
+    /** SentencePiece's pieces with a list of merges, which go before its scores. */
+    private static final String GEMMA_4 = "gemma4";
+
     private GgufTokenizer() {}
 
     /** Nothing where there is none, or one of a kind that is not read: the weights are of use without it. */
     static Optional<TokenizerDescription> describe(GgufMetadata metadata) {
         String model = metadata.text(KEY + "model").orElse("none");
         List<Piece> pieces = pieces(metadata);
+        boolean gemma4 = model.equals(GEMMA_4);
         boolean sentencePiece = model.equals(Vocabulary.SENTENCE_PIECE);
-        if (pieces.isEmpty() || !sentencePiece && !model.equals(Vocabulary.BYTE_LEVEL)) {
+        if (pieces.isEmpty() || !gemma4 && !sentencePiece && !model.equals(Vocabulary.BYTE_LEVEL)) {
             return Optional.empty();
         }
         String split = metadata.text(KEY + "pre").orElse("default");
         int bos = id(metadata, "bos_token_id", pieces.size(), sentencePiece ? 1 : -1);
         int eos = id(metadata, "eos_token_id", pieces.size(), sentencePiece ? 2 : -1);
         Vocabulary vocabulary = new Vocabulary(
-                model,
+                gemma4 ? Vocabulary.SENTENCE_PIECE : model,
                 split,
                 pieces,
-                metadata.list(KEY + "merges", String.class),
+                // llama.cpp goes by the scores of SentencePiece alone.
+                sentencePiece ? List.of() : metadata.list(KEY + "merges", String.class),
                 bos,
                 eos,
                 id(metadata, "eot_token_id", pieces.size(), -1),

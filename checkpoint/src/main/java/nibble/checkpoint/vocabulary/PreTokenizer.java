@@ -5,12 +5,9 @@ import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.LinkedHashMap;
+import java.util.Comparator;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
-import java.util.SequencedMap;
 
 /**
  * Names how a byte-level vocabulary cuts text before merging, by GGUF's name ({@code tokenizer.ggml.pre}) and as a
@@ -36,198 +33,49 @@ public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, bo
     }
 
     private static final JsonNodeFactory JSON = JsonNodeFactory.instance;
-    private static final SequencedMap<String, PreTokenizer> BY_NAME = new LinkedHashMap<>();
 
-    /** What the published tokenizer.json of a name says, where llama.cpp does otherwise. */
-    private static final Map<String, List<Step>> PUBLISHED = new HashMap<>();
-
-    private static final String CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
-    private static final String WORD = "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";
-    private static final String SYMBOLS = " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*";
-    private static final String SPACES = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-    private static final String LLAMA_3 = CONTRACTIONS + "|" + WORD + "|\\p{N}{1,3}|" + SYMBOLS + "|" + SPACES;
-    private static final String QWEN_2 = CONTRACTIONS + "|" + WORD + "|\\p{N}|" + SYMBOLS + "|" + SPACES;
-    private static final String UPPER = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
-    private static final String LOWER = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
-    private static final String LOWER_ENDS = "[^\\r\\n\\p{L}\\p{N}]?" + UPPER + "*" + LOWER + "+";
-    private static final String UPPER_BEGINS = "[^\\r\\n\\p{L}\\p{N}]?" + UPPER + "+" + LOWER + "*";
-    private static final String SYMBOLS_SLASH = " ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*";
-    private static final String TEKKEN = LOWER_ENDS + "|" + UPPER_BEGINS + "|\\p{N}|" + SYMBOLS_SLASH + "|" + SPACES;
-    private static final String GPT_4O = LOWER_ENDS + CONTRACTIONS + "?|" + UPPER_BEGINS + CONTRACTIONS
-            + "?|\\p{N}{1,3}|" + SYMBOLS_SLASH + "|" + SPACES;
-    private static final String GPT_2 =
-            "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
-    private static final String PUNCTUATION_OR_WORD = "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\\r"
-            + "\\n"
-            + "\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+| ?[\\p{P}\\p{S}]+";
-    private static final String CJK = "[一-龥぀-ゟ゠-ヿ]+";
-    private static final String NO_PUNCTUATION = " ?[^(\\s|.,!?…。，、।۔،)]+";
-    private static final String DEEPSEEK_LETTERS =
-            "\\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-\u1f7dᾀ-ᾴᾶ-ᾼ"
-                + "\u1fbeῂ-ῄῆ-ῌῐ-\u1fd3ῖ-\u1fdbῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤ\u2126ℨ\u212a-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ"
-                + "𐐀-𐑏𐒰-𐓓𐓘-𐓻𐲀-𐲲𐳀-𐳲𑢠-𑣟𞤀-𞥃]+";
-    private static final String DEEPSEEK_CJK = "[一-龥ࠀ-一가-퟿]+";
-    private static final Step WORDS = new Step.Bytes(true);
-    private static final Step DIGITS = new Step.Digits(true);
-
-    static {
-        // The first name of a way is the one that is written. A name's place does not matter otherwise.
-        put(
-                List.of(WORDS),
-                "gpt-2",
-                "phi-2",
-                "mpt",
-                "olmo",
-                "jais",
-                "trillion",
-                "granite-docling",
-                "gigachat",
-                "a.x-4.0",
-                "mellum",
-                "modern-bert",
-                "exaone4",
-                "jina-es",
-                "jina-de",
-                "jina-v2-es",
-                "jina-v2-de");
-        put(
-                List.of(DIGITS, WORDS),
-                "smollm",
-                "starcoder",
-                "refact",
-                "command-r",
-                "codeshell",
-                "exaone",
-                "minerva-7b",
-                "mellum2");
-        for (String name : List.of(
-                "llama-bpe",
-                "llama3",
-                "llama-v3",
-                "falcon3",
-                "falcon-h1",
-                "pixtral",
-                "midm-2.0",
-                "lfm2",
-                "jina-v5-nano")) {
-            BY_NAME.put(name, new PreTokenizer(name, splits(LLAMA_3), true, true, false));
-        }
-        put(splits(LLAMA_3), "dbrx", "smaug-bpe", "glm4", "chatglm-bpe");
-        for (String name : List.of("qwen2", "deepseek-r1-qwen", "kormo", "f2llmv2", "megrez")) {
-            BY_NAME.put(name, new PreTokenizer(name, splits(QWEN_2), false, false, true));
-        }
-        put(splits(QWEN_2), "stablelm2", "hunyuan", "solar-open", "grok-2");
-        put(
-                splits(CONTRACTIONS
-                        + "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|"
-                        + SPACES),
-                "qwen35");
-        BY_NAME.put("tekken", new PreTokenizer("tekken", splits(TEKKEN), true, true, false));
-        put(splits(GPT_4O), "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2");
-        put(
-                splits("\\p{N}{1,3}", CJK, PUNCTUATION_OR_WORD + "[\\r\\n]*|" + SPACES),
-                "deepseek-v3",
-                "hunyuan-dense",
-                "joyai-llm",
-                "hy_v4");
-        // llama.cpp takes runs of digits, the published tokenizer.json single ones. Its merges join no digits.
-        put(deepseekLlm(new Step.Split("\\p{N}+")), "deepseek-llm");
-        PUBLISHED.put("deepseek-llm", deepseekLlm(DIGITS));
-        put(
-                List.of(
-                        new Step.Split("[\\r\\n]"),
-                        new Step.Split("\\s?\\p{L}+"),
-                        new Step.Split("\\s?\\p{P}+"),
-                        new Step.Split(DEEPSEEK_CJK),
-                        DIGITS,
-                        new Step.Bytes(false)),
-                "deepseek-coder");
-        put(splits("[\\p{P}\\$\\+<=>\\^~\\|`]+", GPT_2, "[0-9][0-9][0-9]"), "falcon");
-        put(splits("[\\p{P}\\$\\+<=>\\^~\\|]+", GPT_2, "\\p{N}+", "[0-9][0-9][0-9]"), "default");
-        put(splits(WORD + "|\\p{N}|" + SYMBOLS + "|" + SPACES), "ufakzeka");
-        put(splits(CONTRACTIONS + "|" + WORD + "|\\p{N}{1}| ?[^\\s\\p{L}\\p{N}\\r\\n]+|" + SPACES), "seed-coder");
-        put(
-                splits("'(?i:[sdmt]|ll|ve|re)|[^\\r"
-                        + "\\n"
-                        + "\\p{L}\\p{N}]?+\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]++[\\r"
-                        + "\\n"
-                        + "]*|\\s*[\\r"
-                        + "\\n"
-                        + "]|\\s+(?!\\S)|\\s+"),
-                "bailingmoe",
-                "bailingmoe2",
-                "llada-moe");
-        put(splits(NO_PUNCTUATION), "bloom", "poro-chat", "gpt3-finnish");
-        put(splits(NO_PUNCTUATION, "\\p{N}"), "viking");
-        BY_NAME.put(
-                "minicpm5",
-                new PreTokenizer(
-                        "minicpm5",
-                        splits("\\p{N}{1,3}", CONTRACTIONS + "|" + WORD + "|\\p{N}+|" + SYMBOLS + "|" + SPACES),
-                        true,
-                        false,
-                        false));
-    }
+    /** What the step of this name finds: ASCII's symbols, too. */
+    private static final String PUNCTUATION = "[\\p{P}!-/:-@\\[-`{-~]";
 
     public PreTokenizer {
         steps = List.copyOf(steps);
     }
 
-    private static List<Step> deepseekLlm(Step digits) {
-        return List.of(
-                new Step.Split("[\\r\\n]"),
-                new Step.Split(DEEPSEEK_LETTERS),
-                new Step.Split("\\s?[!-/:-~！-／：-～‘-‟　-。]+"),
-                new Step.Split("\\s+$"),
-                new Step.Split(DEEPSEEK_CJK),
-                digits,
-                new Step.Bytes(false));
-    }
-
-    private static void put(List<Step> steps, String... names) {
-        for (String name : names) {
-            BY_NAME.put(name, new PreTokenizer(name, steps, false, false, false));
-        }
-    }
-
-    private static List<Step> splits(String... expressions) {
-        List<Step> steps = new ArrayList<>();
-        for (String expression : expressions) {
-            steps.add(new Step.Split(expression));
-        }
-        steps.add(new Step.Bytes(false));
-        return steps;
-    }
-
     /** A way that a file gives the expression of, and that GGUF may have no name for. */
     static PreTokenizer splitting(String expression) {
-        return new PreTokenizer("", splits(expression), true, true, false);
+        return new PreTokenizer("", KnownCuts.splits(expression), true, true, false);
     }
 
     /** GGUF's names of the ways known here. */
     static List<String> names() {
-        return BY_NAME.keySet().stream().sorted().toList();
+        return KnownCuts.all().stream().map(PreTokenizer::name).sorted().toList();
     }
 
     static Optional<PreTokenizer> named(String name) {
-        return Optional.ofNullable(BY_NAME.get(name));
+        return KnownCuts.named(name);
     }
 
-    /** Returns the way of a tokenizer.json, if GGUF has a name for it. */
+    /**
+     * Returns the way of a tokenizer.json, if GGUF has a name for it: one that cuts every text alike. Whether words
+     * that are tokens are taken whole must be the same, too, unless merges make those tokens anyway.
+     */
     public static Optional<PreTokenizer> of(JsonNode tokenizer) {
         List<Step> steps = stepsOf(tokenizer.path("pre_tokenizer"));
         boolean wholeWords = tokenizer.at("/model/ignore_merges").asBoolean(false);
         boolean composed = tokenizer.path("normalizer").toString().contains("\"NFC\"");
-        List<PreTokenizer> alike = BY_NAME.values().stream()
-                .filter(way ->
-                        sameCut(way.steps(), steps) || sameCut(PUBLISHED.getOrDefault(way.name(), way.steps()), steps))
-                .toList();
+        List<PreTokenizer> alike = alike(steps);
+        Comparator<PreTokenizer> likelier = Comparator.comparing(way -> way.composed() != composed);
         return alike.stream()
-                .filter(way -> way.wholeWords() == wholeWords && way.composed() == composed)
-                .findFirst()
-                .or(() -> alike.stream()
-                        .filter(way -> way.wholeWords() == wholeWords)
-                        .findFirst());
+                .filter(way -> way.wholeWords() == wholeWords)
+                .min(likelier)
+                .or(() -> alike.stream().min(likelier).filter(_ -> MergedWords.makeEveryToken(tokenizer)));
+    }
+
+    private static List<PreTokenizer> alike(List<Step> steps) {
+        List<PreTokenizer> written = KnownCuts.all().stream()
+                .filter(way -> sameCut(way.steps(), steps) || sameCut(KnownCuts.published(way), steps))
+                .toList();
+        return written.isEmpty() ? TextCuts.alike(steps) : written;
     }
 
     /** Files write line ends and bytes of an expression both literally and as escapes. */
@@ -244,9 +92,10 @@ public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, bo
                 : step;
     }
 
-    /** Describes a tokenizer.json in words, for a message. */
+    /** Describes a tokenizer.json's way in its own words, for a message. */
     public static String describe(JsonNode tokenizer) {
-        return String.valueOf(tokenizer.path("pre_tokenizer"));
+        return tokenizer.path("pre_tokenizer") + ", with ignore_merges "
+                + tokenizer.at("/model/ignore_merges").asBoolean(false);
     }
 
     private static List<Step> stepsOf(JsonNode before) {
@@ -260,8 +109,16 @@ public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, bo
                             || part.path("behavior").asText().equals("Removed")
                                     && part.path("invert").asBoolean();
                     String expression = part.at("/pattern/Regex")
-                            .asText(part.at("/pattern/String").asText());
+                            .asText(literal(part.at("/pattern/String").asText()));
                     steps.add(new Step.Split(alone ? expression : part.toString()));
+                }
+                case "Punctuation" -> {
+                    String behavior = part.path("behavior").asText("Isolated");
+                    switch (behavior) {
+                        case "Isolated" -> steps.add(new Step.Split(PUNCTUATION));
+                        case "Contiguous" -> steps.add(new Step.Split(PUNCTUATION + "+"));
+                        default -> steps.add(new Step.Split(part.toString()));
+                    }
                 }
                 case "Digits" ->
                     steps.add(new Step.Digits(part.path("individual_digits").asBoolean()));
@@ -271,6 +128,11 @@ public record PreTokenizer(String name, List<Step> steps, boolean wholeWords, bo
             }
         }
         return steps;
+    }
+
+    /** An expression that finds a text as it is. */
+    private static String literal(String text) {
+        return text.replaceAll("[\\\\.\\[\\](){}*+?^$|]", "\\\\$0");
     }
 
     /** As a tokenizer.json's {@code pre_tokenizer}. */

@@ -39,8 +39,9 @@ final class SentencePieceJson {
      * One that puts nothing around a text.
      *
      * @param pieces by id
+     * @param merges pairs separated by a space, the first one merged first; none to find them by the pieces' scores
      */
-    static ObjectNode of(List<Piece> pieces, Space space) {
+    static ObjectNode of(List<Piece> pieces, List<String> merges, Space space) {
         ObjectNode json = JSON.objectNode();
         json.put("version", "1.0").putNull("truncation").putNull("padding");
         json.set("added_tokens", addedTokens(pieces));
@@ -48,7 +49,7 @@ final class SentencePieceJson {
         json.set("pre_tokenizer", space == Space.TEXT ? spaceFirst() : JSON.nullNode());
         json.putNull("post_processor");
         json.set("decoder", decoder(space != Space.NONE));
-        json.set("model", model(pieces));
+        json.set("model", model(pieces, merges));
         return json;
     }
 
@@ -99,7 +100,7 @@ final class SentencePieceJson {
         return sequence;
     }
 
-    private static ObjectNode model(List<Piece> pieces) {
+    private static ObjectNode model(List<Piece> pieces, List<String> given) {
         ObjectNode model = JSON.objectNode().put("type", "BPE").putNull("dropout");
         @Nullable String unknown = null;
         ObjectNode vocabulary = JSON.objectNode();
@@ -113,7 +114,12 @@ final class SentencePieceJson {
         model.put("fuse_unk", true).put("byte_fallback", true).put("ignore_merges", false);
         model.set("vocab", vocabulary);
         ArrayNode merges = model.putArray("merges");
-        for (Merge merge : merges(pieces)) {
+        for (String merge : given) {
+            // A piece may be a space, which the pair begins with then.
+            int space = Math.max(merge.indexOf(' ', 1), 0);
+            merges.addArray().add(merge.substring(0, space)).add(merge.substring(space + 1));
+        }
+        for (Merge merge : given.isEmpty() ? merges(pieces) : List.<Merge>of()) {
             merges.addArray().add(merge.left()).add(merge.right());
         }
         return model;

@@ -4,16 +4,21 @@ import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 
 /**
- * A tokenizer.model of tiktoken's kind, as Meta publishes Llama 3 with: a token in base64 and its rank on each line.
+ * A tokenizer.model of tiktoken's kind, as Meta publishes Llama 3 and 4 with: a token in base64 and its rank on each
+ * line.
  *
  * @param tokens in the letters of {@link ByteAlphabet}, by rank
  */
 record TiktokenModel(List<String> tokens) {
-    /** Special tokens that Llama 3 has behind the ranked ones. */
-    private static final int SPECIAL = 256;
+    /** Llama 4 has so many ranked tokens, Llama 3 128,000. */
+    private static final int LLAMA_4_TOKENS = 200_000;
+
+    private static final int LLAMA_3_SPECIAL = 256;
+    private static final int LLAMA_4_SPECIAL = 2048;
 
     TiktokenModel {
         tokens = List.copyOf(tokens);
@@ -43,8 +48,37 @@ record TiktokenModel(List<String> tokens) {
         return tokens.isEmpty() ? Optional.empty() : Optional.of(new TiktokenModel(tokens));
     }
 
-    /** The special tokens that follow, in Llama 3.1's names; the file itself does not hold them. */
-    static List<String> specialTokens() {
+    private boolean isLlama4() {
+        return tokens.size() >= LLAMA_4_TOKENS;
+    }
+
+    /** GGUF's name for the way to cut text, which the file does not say. */
+    PreTokenizer cut() {
+        return PreTokenizer.named(isLlama4() ? "llama4" : "llama-bpe").orElseThrow();
+    }
+
+    /** Texts of special tokens by their roles' names. */
+    Map<String, String> names() {
+        return Map.of(
+                "bos_token",
+                "<|begin_of_text|>",
+                "eos_token",
+                "<|end_of_text|>",
+                "pad_token",
+                isLlama4() ? "<|finetune_right_pad|>" : "<|finetune_right_pad_id|>");
+    }
+
+    /** Texts that end a turn or a message. */
+    List<String> stops() {
+        return isLlama4() ? List.of("<|eom|>", "<|eot|>") : List.of("<|eom_id|>", "<|eot_id|>");
+    }
+
+    /** The special tokens that follow, in Llama 3.1's names or Llama 4's; the file itself does not hold them. */
+    List<String> specialTokens() {
+        return isLlama4() ? ofLlama4() : ofLlama3();
+    }
+
+    private static List<String> ofLlama3() {
         List<String> names = new ArrayList<>(List.of(
                 "<|begin_of_text|>",
                 "<|end_of_text|>",
@@ -58,9 +92,43 @@ record TiktokenModel(List<String> tokens) {
                 "<|eot_id|>",
                 "<|python_tag|>",
                 "<|image|>"));
-        for (int i = 2; names.size() < SPECIAL; i++) {
-            names.add("<|reserved_special_token_" + i + "|>");
-        }
+        reserve(names, "", LLAMA_3_SPECIAL, 2);
         return names;
+    }
+
+    private static List<String> ofLlama4() {
+        List<String> names = new ArrayList<>(List.of(
+                "<|begin_of_text|>",
+                "<|end_of_text|>",
+                "<|fim_prefix|>",
+                "<|fim_middle|>",
+                "<|fim_suffix|>",
+                "<|header_start|>",
+                "<|header_end|>",
+                "<|eom|>",
+                "<|eot|>",
+                "<|step|>"));
+        reserve(names, "text_post_train_", 16, 0);
+        names.addAll(List.of("<|python_start|>", "<|python_end|>", "<|finetune_right_pad|>"));
+        reserve(names, "text_post_train_", 80, 8);
+        names.addAll(List.of("<|image_start|>", "<|image_end|>"));
+        reserve(names, "vision_", 84, 0);
+        names.addAll(List.of("<|tile_x_separator|>", "<|tile_y_separator|>"));
+        reserve(names, "vision_", 90, 2);
+        names.add("<|image|>");
+        reserve(names, "vision_", 92, 6);
+        names.add("<|patch|>");
+        reserve(names, "vision_", 1134, 7);
+        reserve(names, "reasoning_", 1142, 0);
+        names.addAll(List.of("<|reasoning_thinking_start|>", "<|reasoning_thinking_end|>"));
+        reserve(names, "", LLAMA_4_SPECIAL, 0);
+        return names;
+    }
+
+    /** Adds numbered names from {@code first} on until there are {@code size}. */
+    private static void reserve(List<String> names, String kind, int size, int first) {
+        for (int i = first; names.size() < size; i++) {
+            names.add("<|" + kind + "reserved_special_token_" + i + "|>");
+        }
     }
 }

@@ -140,7 +140,7 @@ final class TokenizerFolder {
         name(names, "eos_token", model, model.eosId());
         name(names, "unk_token", model, model.unknownId());
         name(names, "pad_token", model, model.paddingId());
-        return new Made(SentencePieceJson.of(model.pieces(), space), names, true, List.of());
+        return new Made(SentencePieceJson.of(model.pieces(), List.of(), space), names, true, List.of());
     }
 
     private static void name(Map<String, String> names, String name, SentencePieceModel model, int id) {
@@ -152,22 +152,12 @@ final class TokenizerFolder {
     private static Made tiktoken(TiktokenModel model) {
         List<Piece> pieces = new ArrayList<>();
         model.tokens().forEach(token -> pieces.add(new Piece(token, 0, Piece.Kind.NORMAL)));
-        TiktokenModel.specialTokens().forEach(token -> pieces.add(new Piece(token, 0, Piece.Kind.CONTROL)));
-        return new Made(
-                ByteLevelJson.of(
-                        pieces,
-                        RankedTokens.merges(model.tokens()),
-                        PreTokenizer.named("llama-bpe").orElseThrow(),
-                        false),
-                Map.of(
-                        "bos_token",
-                        "<|begin_of_text|>",
-                        "eos_token",
-                        "<|end_of_text|>",
-                        "pad_token",
-                        "<|finetune_right_pad_id|>"),
-                true,
-                List.of("<|eom_id|>", "<|eot_id|>"));
+        model.specialTokens().forEach(token -> pieces.add(new Piece(token, 0, Piece.Kind.CONTROL)));
+        PreTokenizer cut = model.cut();
+        ObjectNode json = ByteLevelJson.of(pieces, RankedTokens.merges(model.tokens()), cut, false);
+        // tiktoken looks a word up before it merges.
+        ((ObjectNode) json.get("model")).put("ignore_merges", true);
+        return new Made(json, model.names(), true, model.stops());
     }
 
     private static Made tekken(TekkenModel model) {

@@ -6,13 +6,16 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
 import java.util.SortedSet;
 import java.util.TreeSet;
+import java.util.stream.Stream;
 import nibble.checkpoint.chat.ChatTemplates;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.vocabulary.SentencePieceJson.Space;
@@ -23,7 +26,8 @@ import nibble.checkpoint.vocabulary.SentencePieceJson.Space;
  * @param model {@code llama} for SentencePiece, {@code gpt2} for byte-level BPE
  * @param split GGUF's name for the way to split text before merging
  * @param pieces by id, as many as the model's embedding has rows
- * @param merges of byte-level BPE, pairs separated by a space
+ * @param merges pairs separated by a space: of byte-level BPE, and of SentencePiece where the file lists them beside
+ *     its scores
  * @param bosId id of the token that begins a text, or -1; {@code eosId}, {@code unknownId} and {@code paddingId}
  *     likewise
  * @param eotId id of the token that ends a turn, where it is another than {@code eosId}; else -1
@@ -74,6 +78,11 @@ public record Vocabulary(
             "[EOS]",
             "<|return|>",
             "<|call|>",
+            "<|calls|>",
+            "<|flush|>",
+            "<turn|>",
+            "<|tool_response>",
+            "[e~[",
             "<|fim_pad|>",
             "<|repo_name|>",
             "<|file_sep|>");
@@ -105,7 +114,7 @@ public record Vocabulary(
     public TokenizerDescription description(Path file, Optional<Long> contextLength, boolean takesSpaces) {
         ObjectNode json;
         if (model.equals(SENTENCE_PIECE)) {
-            json = SentencePieceJson.of(pieces, spaceInFront ? Space.EACH_PART : Space.NONE);
+            json = SentencePieceJson.of(pieces, merges, spaceInFront ? Space.EACH_PART : Space.NONE);
         } else {
             PreTokenizer cut = PreTokenizer.named(split)
                     .orElseThrow(() -> new BadCheckpointException(
@@ -128,7 +137,8 @@ public record Vocabulary(
                         names.getOrDefault("bos_token", ""), addBos ? bosId : -1,
                         names.getOrDefault("eos_token", ""), addEos ? eosId : -1));
         byte[] bytes = TokenizerJsonFile.bytes(json);
-        int turn = endOfTurn();
+        Map<String, Integer> stops = stops();
+        int turn = endOfTurn(stops);
         SequencedMap<String, byte[]> files = new LinkedHashMap<>();
         files.put("tokenizer.json", bytes);
         ObjectNode config = TokenizerDescription.config(names, addBos, addEos);
@@ -140,7 +150,7 @@ public record Vocabulary(
             files.put(
                     "generation_config.json", generation(turn).toPrettyString().getBytes(StandardCharsets.UTF_8));
         }
-        return new TokenizerDescription(file, json, bytes, names, stopIds(turn), turn, files);
+        return new TokenizerDescription(file, json, bytes, names, stopIds(stops, turn), turn, files);
     }
 
     private static void takeSpaces(ObjectNode json) {
@@ -159,24 +169,38 @@ public record Vocabulary(
     }
 
     /** As llama.cpp finds it: the file's own, else by its text. */
-    private int endOfTurn() {
+    private int endOfTurn(Map<String, Integer> stops) {
         int found = eotId;
         for (int at = ENDS_OF_TURN.size() - 1; at >= 0 && eotId < 0; at--) {
-            for (int id = 0; id < pieces.size(); id++) {
-                found = pieces.get(id).text().equals(ENDS_OF_TURN.get(at)) ? id : found;
-            }
+            found = stops.getOrDefault(ENDS_OF_TURN.get(at), found);
         }
         return found == eosId ? -1 : found;
     }
 
-    private SortedSet<Integer> stopIds(int turn) {
-        SortedSet<Integer> ids = new TreeSet<>();
+    private SortedSet<Integer> stopIds(Map<String, Integer> stops, int turn) {
+        SortedSet<Integer> ids = new TreeSet<>(stops.values());
+        Stream.of(eosId, turn).filter(id -> id >= 0).forEach(ids::add);
+        return ids;
+    }
+
+    /** The ids at whose texts llama.cpp stops, whatever else the file says. */
+    private Map<String, Integer> stops() {
+        Map<String, Integer> stops = new HashMap<>();
         for (int id = 0; id < pieces.size(); id++) {
-            if (id == eosId || id == turn || isKnownStop(pieces.get(id).text())) {
-                ids.add(id);
+            if (isKnownStop(pieces.get(id).text())) {
+                stops.put(pieces.get(id).text(), id);
             }
         }
-        return ids;
+        Set<String> texts = Set.copyOf(stops.keySet());
+        // Of gpt-oss and Solar Open, this one ends a message and not a turn.
+        if (texts.containsAll(Set.of("<|return|>", "<|call|>"))
+                || texts.contains("<|flush|>") && (texts.contains("<|call|>") || texts.contains("<|calls|>"))) {
+            stops.remove("<|end|>");
+        }
+        if (texts.contains("<|tool_response>")) {
+            stops.remove("</s>");
+        }
+        return stops;
     }
 
     private ObjectNode generation(int turn) {

@@ -116,6 +116,39 @@ class GgufTokenizerTest {
                 .contains("\"eos_token_id\" : [ 4, 6 ]");
     }
 
+    /** Of gpt-oss, this one ends a message; what was said before an answer would end there. */
+    @Test
+    void the_end_of_a_message_is_no_stop_where_the_end_of_a_turn_has_a_token_of_its_own() {
+        metadata.put(
+                "tokenizer.ggml.tokens",
+                List.of("a", "b", "ab", "<|start|>", "<|return|>", "<|end|>", "<|call|>", "<|endoftext|>", "x"));
+        metadata.put("tokenizer.ggml.token_type", List.of(1L, 1L, 1L, 3L, 3L, 3L, 3L, 3L, 1L));
+        assertThat(described().stopIds()).containsExactly(4, 6, 7);
+        assertThat(described().eotId()).isEqualTo(7);
+        metadata.put(
+                "tokenizer.ggml.tokens",
+                List.of("a", "b", "ab", "<|start|>", "<|endoftext|>", "<|end|>", "<|user|>", "y", "x"));
+        assertThat(described().stopIds()).as("Phi-3's ends a turn").containsExactly(4, 5);
+        assertThat(described().eotId()).isEqualTo(5);
+    }
+
+    @Test
+    void gemma_4s_pieces_are_merged_by_the_files_list_and_not_by_scores() {
+        metadata.put("tokenizer.ggml.model", "gemma4");
+        metadata.put("tokenizer.ggml.tokens", List.of("<unk>", "<bos>", "</s>", "▁", "a", " ", "▁a", "  ", "<0x0A>"));
+        metadata.put("tokenizer.ggml.token_type", List.of(2L, 3L, 3L, 1L, 1L, 1L, 1L, 1L, 6L));
+        metadata.put("tokenizer.ggml.merges", List.of("▁ a", "   "));
+        metadata.put("tokenizer.ggml.bos_token_id", 1L);
+        metadata.put("tokenizer.ggml.eos_token_id", 2L);
+        metadata.put("tokenizer.ggml.add_space_prefix", false);
+        metadata.put("tokenizer.ggml.add_bos_token", true);
+        ObjectNode json = described().json();
+        assertThat(json.at("/model/merges")).hasToString("[[\"▁\",\"a\"],[\" \",\" \"]]");
+        assertThat(json.at("/model/byte_fallback").asBoolean()).isTrue();
+        assertThat(described().leadingIds()).containsExactly(1);
+        assertThat(described().spaceInFront()).isFalse();
+    }
+
     @Test
     void text_is_searched_for_control_and_user_defined_tokens_alone() {
         assertThat(described().json().get("added_tokens").findValuesAsText("content"))

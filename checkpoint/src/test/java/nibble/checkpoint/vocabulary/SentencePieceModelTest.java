@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -26,7 +27,7 @@ class SentencePieceModelTest {
         SentencePieceModel found =
                 SentencePieceModel.read(Files.readAllBytes(model)).orElseThrow();
         assertThat(found.spaceInFront()).isTrue();
-        JsonNode made = SentencePieceJson.of(found.pieces(), SentencePieceJson.Space.EACH_PART);
+        JsonNode made = SentencePieceJson.of(found.pieces(), List.of(), SentencePieceJson.Space.EACH_PART);
         JsonNode expected = new ObjectMapper()
                 .readTree(model.resolveSibling("tokenizer.json").toFile());
         assertThat(made.at("/model/vocab")).isEqualTo(expected.at("/model/vocab"));

@@ -156,9 +156,7 @@ public final class GgufExporter {
 
     private List<String> notes() {
         List<String> notes = new ArrayList<>(MetadataOf.notes(config));
-        source.tokenizer()
-                .flatMap(tokenizer -> tokenizer.beyond(config.vocabularySize()))
-                .ifPresent(beyond -> notes.add(beyond.words(config.vocabularySize()) + "; the file leaves them out"));
+        notes.addAll(TokenizerForm.notes(source));
         return notes;
     }
 

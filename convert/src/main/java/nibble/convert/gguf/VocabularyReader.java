@@ -62,7 +62,8 @@ final class VocabularyReader {
 
     private Vocabulary vocabulary() {
         List<Piece> pieces = pieces();
-        boolean sentencePiece = tokenizer.at("/model/byte_fallback").asBoolean(false);
+        TokenizerForm.require(checkpoint.folder(), tokenizer);
+        boolean sentencePiece = TokenizerForm.isSentencePiece(tokenizer);
         int bos = special("bos_token", config.bosId());
         int eos = special(
                 "eos_token", config.eosIds().isEmpty() ? -1 : config.eosIds().getFirst());

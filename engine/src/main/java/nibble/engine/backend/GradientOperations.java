@@ -106,11 +106,12 @@ public interface GradientOperations {
      * Computes the divergence of next-token distributions, {@code Σ_t KL(softmax(f[t] headᵀ) ‖ softmax(x[t] headᵀ))}
      * in nats. Logits are made for some rows at a time, never for all.
      *
+     * @param cap c of {@code c tanh(logit / c)} in front of softmax; 0 for none
      * @param original f, after the original model's final norm; a matrix of the backend's own
      * @param x after the final norm; a matrix of the backend's own or of {@link #layers}
      * @param dx becomes {@code factor} times the gradient of x; null where it is not asked for
      */
-    double divergence(Weight head, Matrix original, Matrix x, float factor, @Nullable Matrix dx);
+    double divergence(Weight head, float cap, Matrix original, Matrix x, float factor, @Nullable Matrix dx);
 
     /**
      * Says what of a tuning a device has room for.

@@ -3,8 +3,6 @@ package nibble.engine.gradient;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
-import nibble.checkpoint.model.LayerNorm;
-import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
@@ -37,7 +35,6 @@ public final class DivergencePass implements AutoCloseable {
      * @param kept layers whose forward passes are kept, at least 1
      */
     public DivergencePass(TunedModel model, GradientOperations operations, int sequences, int length, int kept) {
-        requireKnown(model.config());
         this.model = model;
         this.config = model.config();
         this.operations = operations;
@@ -52,18 +49,6 @@ public final class DivergencePass implements AutoCloseable {
         }
         this.normed = forward.allocate(rows, config.hiddenSize());
         this.dNormed = forward.allocate(rows, config.hiddenSize());
-    }
-
-    private static void requireKnown(ModelConfig config) {
-        if (!config.attendsAlike()
-                || config.norm(LayerNorm.ATTENTION_OUT, 0).isPresent()
-                || config.multipliers().scoreCap() != 0
-                || config.multipliers().logitCap() != 0
-                || config.biases().contains(Linear.GATE)) {
-            throw new IllegalArgumentException("gradients of "
-                    + config.architecture().className()
-                    + " are not yet computed; quantize with --tune-steps 0");
-        }
     }
 
     /** Returns the floats that a token takes on a layer's tape. */
@@ -97,7 +82,8 @@ public final class DivergencePass implements AutoCloseable {
             Parameter finalNorm = model.finalNorm();
             operations.rmsNorm(hidden, finalNorm, config.streamNormEps(), normed);
             float factor = (float) (share / rows);
-            double divergence = operations.divergence(model.head(), original, normed, factor, dNormed);
+            float cap = (float) config.multipliers().logitCap();
+            double divergence = operations.divergence(model.head(), cap, original, normed, factor, dNormed);
             operations.addRmsNorm(hidden, finalNorm, config.streamNormEps(), dNormed, gradient);
             whole.accept(finalNorm);
             for (int i = count - 1; i >= 0; i--) {
@@ -122,7 +108,7 @@ public final class DivergencePass implements AutoCloseable {
     }
 
     private LayerWeights weights(int layer, int next) {
-        return new LayerWeights(model.layers().get(layer), model.codes().layer(layer, next), operations);
+        return new LayerWeights(layer, model.layers().get(layer), model.codes().layer(layer, next), operations);
     }
 
     private LayerTape tape(int layer) {

@@ -1,8 +1,13 @@
 package nibble.engine.gradient;
 
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import nibble.checkpoint.model.LayerAttention;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.Rope;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.AttentionPass;
@@ -10,6 +15,7 @@ import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.Parameter;
 import nibble.engine.tensor.Matrix;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A decoder layer forwards, as {@link nibble.engine.forward.Forward} has it, and backwards, over whole sequences of
@@ -22,8 +28,11 @@ final class LayerPass implements AutoCloseable {
     private final LayerOperations forward;
     private final AttentionShape heads;
     private final int sequences;
-    private final RotaryTable rotary;
-    private final RotaryTable back;
+    /** Tables of each rope of the model; the ones that turn gradients back beside them. */
+    private final Map<Rope, Turns> turns = new HashMap<>();
+
+    private record Turns(RotaryTable table, RotaryTable back) {}
+
     /** Gradients of what the tape's matrices of these extents hold. */
     private final Matrix dHidden;
 
@@ -33,15 +42,22 @@ final class LayerPass implements AutoCloseable {
     private final Matrix dAttended;
     private final Matrix dGate;
     private final Matrix dUp;
+    /** Of what o and down gave; in the forward pass what their norms gave. */
+    private final Matrix dOutput;
 
     LayerPass(ModelConfig config, GradientOperations operations, int sequences, int length) {
         this.config = config;
         this.operations = operations;
         this.forward = operations.layers();
-        this.heads = AttentionShape.of(config, config.attention(0));
+        this.heads = AttentionShape.of(config);
         this.sequences = sequences;
-        this.rotary = RotaryTable.of(config, config.rope(), length, length);
-        this.back = rotary.transposed();
+        for (LayerAttention layer : config.attention()) {
+            layer.rope()
+                    .ifPresent(rope -> turns.computeIfAbsent(rope, r -> {
+                        RotaryTable table = RotaryTable.of(config, r, length, length);
+                        return new Turns(table, table.transposed());
+                    }));
+        }
         int rows = sequences * length;
         this.dHidden = forward.allocate(rows, config.hiddenSize());
         this.dQuery = forward.allocate(rows, heads.queryColumns());
@@ -50,6 +66,8 @@ final class LayerPass implements AutoCloseable {
         this.dAttended = forward.allocate(rows, heads.queryColumns());
         this.dGate = forward.allocate(rows, config.intermediateSize());
         this.dUp = forward.allocate(rows, config.intermediateSize());
+        boolean behind = config.norm(LayerNorm.ATTENTION_OUT, 0).isPresent();
+        this.dOutput = forward.allocate(behind ? rows : 1, config.hiddenSize());
     }
 
     /** Runs the layer and keeps on the tape what {@link #backward} needs; {@code hidden} is changed in place. */
@@ -57,7 +75,7 @@ final class LayerPass implements AutoCloseable {
         int rows = hidden.rows();
         TunedLayer tuned = layer.tuned();
         forward.copyRows(hidden, 0, rows, tape.input, 0);
-        operations.rmsNorm(hidden, tuned.inputNorm(), config.streamNormEps(), tape.attentionInput);
+        norm(hidden, tuned.norm(LayerNorm.ATTENTION_IN), tape.attentionInput);
         forward.linears(
                 List.of(layer.weight(Linear.Q), layer.weight(Linear.K), layer.weight(Linear.V)),
                 tape.attentionInput,
@@ -71,19 +89,61 @@ final class LayerPass implements AutoCloseable {
             operations.rmsNormHeads(tape.query, norms.query(), config.rmsNormEps());
             operations.rmsNormHeads(tape.key, norms.key(), config.rmsNormEps());
         });
-        forward.rope(tape.query, heads.headDim(), rotary, sequences, 0);
-        forward.rope(tape.key, heads.headDim(), rotary, sequences, 0);
-        forward.attention(heads, sequences, tape.query, 0, tape.key, tape.value, tape.attended);
-        forward.addLinear(layer.weight(Linear.O), tape.attended, hidden);
-        addBias(tuned, Linear.O, hidden);
+        LayerAttention attention = config.attention(layer.index());
+        attention.rope().map(turns::get).ifPresent(found -> {
+            forward.rope(tape.query, heads.headDim(), found.table(), sequences, 0);
+            forward.rope(tape.key, heads.headDim(), found.table(), sequences, 0);
+        });
+        AttentionShape shape = AttentionShape.of(config, attention);
+        forward.attention(shape, sequences, tape.query, 0, tape.key, tape.value, tape.attended);
+        add(layer, Linear.O, tape.attended, LayerNorm.ATTENTION_OUT, tape.attentionOutput, hidden);
         forward.copyRows(hidden, 0, rows, tape.middle, 0);
-        operations.rmsNorm(hidden, tuned.postAttentionNorm(), config.streamNormEps(), tape.mlpInput);
+        norm(hidden, tuned.norm(LayerNorm.MLP_IN), tape.mlpInput);
         forward.linears(
                 List.of(layer.weight(Linear.GATE), layer.weight(Linear.UP)),
                 tape.mlpInput,
                 List.of(tape.gate, tape.up));
+        addBias(tuned, Linear.GATE, tape.gate);
+        addBias(tuned, Linear.UP, tape.up);
         forward.glu(config.architecture().activation(), tape.gate, tape.up, tape.activated);
-        forward.addLinear(layer.weight(Linear.DOWN), tape.activated, hidden);
+        add(layer, Linear.DOWN, tape.activated, LayerNorm.MLP_OUT, tape.mlpOutput, hidden);
+    }
+
+    /** Of the residual stream, if there is such a norm. */
+    private void norm(Matrix hidden, @Nullable Parameter gain, Matrix out) {
+        if (gain == null) {
+            forward.copyRows(hidden, 0, hidden.rows(), out, 0);
+        } else {
+            operations.rmsNorm(hidden, gain, config.streamNormEps(), out);
+        }
+    }
+
+    /** Adds what a linear gives to the residual stream, through the norm behind it if there is one. */
+    private void add(
+            LayerWeights layer, Linear linear, Matrix x, LayerNorm behind, @Nullable Matrix output, Matrix hidden) {
+        TunedLayer tuned = layer.tuned();
+        Parameter gain = tuned.norm(behind);
+        if (gain == null || output == null) {
+            forward.addLinear(layer.weight(linear), x, hidden);
+            addBias(tuned, linear, hidden);
+            return;
+        }
+        forward.linear(layer.weight(linear), x, output);
+        addBias(tuned, linear, output);
+        operations.rmsNorm(output, gain, config.rmsNormEps(), dOutput);
+        forward.add(dOutput, hidden);
+    }
+
+    /** The gradient of what a linear gave, of the gradient of the residual stream that it was added to. */
+    private Matrix behind(TunedLayer tuned, LayerNorm behind, @Nullable Matrix output, Matrix gradient) {
+        Parameter gain = tuned.norm(behind);
+        if (gain == null || output == null) {
+            return gradient;
+        }
+        forward.copyRows(gradient, 0, gradient.rows(), dOutput, 0);
+        // One norm a row: the gain is as wide as the matrix.
+        operations.rmsNormHeadsBack(output, gain, config.rmsNormEps(), dOutput);
+        return dOutput;
     }
 
     private void addBias(TunedLayer tuned, Linear linear, Matrix into) {
@@ -101,22 +161,27 @@ final class LayerPass implements AutoCloseable {
      */
     void backward(LayerWeights layer, LayerTape tape, Matrix gradient) {
         TunedLayer tuned = layer.tuned();
-        addScales(layer, Linear.DOWN, gradient, tape.activated);
-        operations.linears(List.of(layer.weight(Linear.DOWN)), List.of(gradient), dGate);
+        Matrix dDown = behind(tuned, LayerNorm.MLP_OUT, tape.mlpOutput, gradient);
+        addScales(layer, Linear.DOWN, dDown, tape.activated);
+        operations.linears(List.of(layer.weight(Linear.DOWN)), List.of(dDown), dGate);
         operations.glu(config.architecture().activation(), tape.gate, tape.up, dGate, dGate, dUp);
         addScales(layer, Linear.GATE, dGate, tape.mlpInput);
         addScales(layer, Linear.UP, dUp, tape.mlpInput);
         operations.linears(List.of(layer.weight(Linear.GATE), layer.weight(Linear.UP)), List.of(dGate, dUp), dHidden);
-        addNorm(tape.middle, tuned.postAttentionNorm(), gradient);
+        addNorm(tape.middle, tuned.norm(LayerNorm.MLP_IN), gradient);
 
-        addScales(layer, Linear.O, gradient, tape.attended);
-        operations.linears(List.of(layer.weight(Linear.O)), List.of(gradient), dAttended);
+        Matrix dO = behind(tuned, LayerNorm.ATTENTION_OUT, tape.attentionOutput, gradient);
+        addScales(layer, Linear.O, dO, tape.attended);
+        operations.linears(List.of(layer.weight(Linear.O)), List.of(dO), dAttended);
+        LayerAttention attention = config.attention(layer.index());
         operations.attention(
-                heads,
+                AttentionShape.of(config, attention),
                 sequences,
                 new AttentionPass(tape.query, tape.key, tape.value, tape.attended, dAttended, dQuery, dKey, dValue));
-        forward.rope(dQuery, heads.headDim(), back, sequences, 0);
-        forward.rope(dKey, heads.headDim(), back, sequences, 0);
+        attention.rope().map(turns::get).ifPresent(found -> {
+            forward.rope(dQuery, heads.headDim(), found.back(), sequences, 0);
+            forward.rope(dKey, heads.headDim(), found.back(), sequences, 0);
+        });
         tuned.headNorms().ifPresent(norms -> {
             addHeads(tape.rawQuery, norms.query(), dQuery);
             addHeads(tape.rawKey, norms.key(), dKey);
@@ -128,7 +193,7 @@ final class LayerPass implements AutoCloseable {
                 List.of(layer.weight(Linear.Q), layer.weight(Linear.K), layer.weight(Linear.V)),
                 List.of(dQuery, dKey, dValue),
                 dHidden);
-        addNorm(tape.input, tuned.inputNorm(), gradient);
+        addNorm(tape.input, tuned.norm(LayerNorm.ATTENTION_IN), gradient);
     }
 
     private void addScales(LayerWeights layer, Linear linear, Matrix dy, Matrix x) {
@@ -142,17 +207,21 @@ final class LayerPass implements AutoCloseable {
     }
 
     /** Of {@code dHidden}, the gradient of what the norm gave. */
-    private void addNorm(Matrix x, Parameter gain, Matrix gradient) {
+    private void addNorm(Matrix x, @Nullable Parameter gain, Matrix gradient) {
+        if (gain == null) {
+            forward.add(dHidden, gradient);
+            return;
+        }
         operations.addRmsNorm(x, gain, config.streamNormEps(), dHidden, gradient);
     }
 
-    private void addHeads(@org.jspecify.annotations.Nullable Matrix raw, Parameter gain, Matrix gradient) {
+    private void addHeads(@Nullable Matrix raw, Parameter gain, Matrix gradient) {
         operations.rmsNormHeadsBack(java.util.Objects.requireNonNull(raw), gain, config.rmsNormEps(), gradient);
     }
 
     @Override
     public void close() {
-        for (Matrix matrix : List.of(dHidden, dQuery, dKey, dValue, dAttended, dGate, dUp)) {
+        for (Matrix matrix : List.of(dHidden, dQuery, dKey, dValue, dAttended, dGate, dUp, dOutput)) {
             matrix.close();
         }
     }

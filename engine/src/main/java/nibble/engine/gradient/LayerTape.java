@@ -3,6 +3,7 @@ package nibble.engine.gradient;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.model.HeadNorm;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Matrices;
@@ -26,6 +27,9 @@ final class LayerTape implements AutoCloseable {
     final Matrix key;
     final Matrix value;
     final Matrix attended;
+    /** What o gave before its norm; null where there is none. */
+    final @Nullable Matrix attentionOutput;
+
     /** The residual stream between attention and MLP. */
     final Matrix middle;
 
@@ -33,6 +37,8 @@ final class LayerTape implements AutoCloseable {
     final Matrix gate;
     final Matrix up;
     final Matrix activated;
+    /** What down gave before its norm; null where there is none. */
+    final @Nullable Matrix mlpOutput;
 
     LayerTape(Matrices backend, ModelConfig config, int rows) {
         AttentionShape heads = AttentionShape.of(config);
@@ -45,18 +51,26 @@ final class LayerTape implements AutoCloseable {
         this.key = add(backend, rows, heads.keyColumns());
         this.value = add(backend, rows, heads.keyColumns());
         this.attended = add(backend, rows, heads.queryColumns());
+        this.attentionOutput = behind(backend, config, LayerNorm.ATTENTION_OUT, rows);
         this.middle = add(backend, rows, config.hiddenSize());
         this.mlpInput = add(backend, rows, config.hiddenSize());
         this.gate = add(backend, rows, config.intermediateSize());
         this.up = add(backend, rows, config.intermediateSize());
         this.activated = add(backend, rows, config.intermediateSize());
+        this.mlpOutput = behind(backend, config, LayerNorm.MLP_OUT, rows);
+    }
+
+    private @Nullable Matrix behind(Matrices backend, ModelConfig config, LayerNorm norm, int rows) {
+        return config.norm(norm, 0).isPresent() ? add(backend, rows, config.hiddenSize()) : null;
     }
 
     /** Floats a row. */
     static long columns(ModelConfig config) {
         AttentionShape heads = AttentionShape.of(config);
         int normed = config.architecture().headNorm() != HeadNorm.NONE ? 2 : 1;
-        return 4L * config.hiddenSize()
+        int behind = (config.norm(LayerNorm.ATTENTION_OUT, 0).isPresent() ? 1 : 0)
+                + (config.norm(LayerNorm.MLP_OUT, 0).isPresent() ? 1 : 0);
+        return (4L + behind) * config.hiddenSize()
                 + (1L + normed) * heads.queryColumns()
                 + (1L + normed) * heads.keyColumns()
                 + 3L * config.intermediateSize();

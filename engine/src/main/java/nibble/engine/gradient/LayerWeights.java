@@ -12,9 +12,11 @@ import nibble.engine.tensor.Weight;
 final class LayerWeights implements AutoCloseable {
     private final TunedLayer tuned;
     private final Map<Linear, PlacedCodes> codes;
+    private final int index;
     private final Map<Linear, PlacedWeight> weights = new EnumMap<>(Linear.class);
 
-    LayerWeights(TunedLayer tuned, Map<Linear, PlacedCodes> codes, GradientOperations operations) {
+    LayerWeights(int index, TunedLayer tuned, Map<Linear, PlacedCodes> codes, GradientOperations operations) {
+        this.index = index;
         this.tuned = tuned;
         this.codes = codes;
         try {
@@ -25,6 +27,11 @@ final class LayerWeights implements AutoCloseable {
             close();
             throw e;
         }
+    }
+
+    /** The layer's number, which tells how it attends. */
+    int index() {
+        return index;
     }
 
     TunedLayer tuned() {

@@ -6,6 +6,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.Parameter;
@@ -13,35 +14,35 @@ import nibble.engine.backend.PlacedCodes;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.pack.QuantizedLinear;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Holds what is tuned of a quantized decoder layer, and its biases, which stay like its zeros. Owns the parameters.
  *
  * @param scales of each linear, [out, groups]
  * @param positions of each linear's codes, [out, in]; empty where codes stay
- * @param inputNorm gain
- * @param postAttentionNorm gain
+ * @param norms gains of the layer's norms
  * @param headNorms gains of query and key heads, where there are such norms
  */
 public record TunedLayer(
         Map<Linear, Parameter> scales,
         Map<Linear, Parameter> positions,
-        Parameter inputNorm,
-        Parameter postAttentionNorm,
+        Map<LayerNorm, Parameter> norms,
         Map<Linear, float[]> biases,
         Optional<HeadGains> headNorms)
         implements AutoCloseable {
     /**
      * Holds the gains of the norms of heads.
      *
-     * @param query [head_dim]
-     * @param key [head_dim]
+     * @param query [head_dim], or as many as all heads have
+     * @param key likewise
      */
     public record HeadGains(Parameter query, Parameter key) {}
 
     public TunedLayer {
         scales = Collections.unmodifiableMap(new EnumMap<>(scales));
         positions = Collections.unmodifiableMap(positions);
+        norms = Collections.unmodifiableMap(norms);
     }
 
     /**
@@ -65,16 +66,17 @@ public record TunedLayer(
             }
             scales.put(linear, operations.parameter(values));
         });
+        Map<LayerNorm, Parameter> norms = new EnumMap<>(LayerNorm.class);
+        layer.norms().forEach((norm, gain) -> norms.put(norm, operations.parameter(gain)));
         return new TunedLayer(
                 scales,
                 positions,
-                operations.parameter(layer.inputNorm()),
-                operations.parameter(layer.postAttentionNorm()),
+                norms,
                 layer.extras().biases(),
                 layer.extras()
                         .headNorms()
-                        .map(norms ->
-                                new HeadGains(operations.parameter(norms.query()), operations.parameter(norms.key()))));
+                        .map(heads ->
+                                new HeadGains(operations.parameter(heads.query()), operations.parameter(heads.key()))));
     }
 
     /**
@@ -103,6 +105,12 @@ public record TunedLayer(
         return found;
     }
 
+    /** Returns the gain of a norm; null where the layer has none. */
+    @Nullable
+    Parameter norm(LayerNorm norm) {
+        return norms.get(norm);
+    }
+
     /** Returns everything that is tuned, in a fixed order. */
     public List<Parameter> parameters() {
         List<Parameter> all = new ArrayList<>(numbers());
@@ -116,8 +124,7 @@ public record TunedLayer(
         for (Linear linear : Linear.values()) {
             all.add(scales(linear));
         }
-        all.add(inputNorm);
-        all.add(postAttentionNorm);
+        all.addAll(norms.values());
         headNorms.ifPresent(norms -> {
             all.add(norms.query());
             all.add(norms.key());

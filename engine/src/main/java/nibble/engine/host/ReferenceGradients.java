@@ -133,8 +133,9 @@ final class ReferenceGradients extends HostGradients {
         float[] dO = HostMatrix.values(pass.dOut());
         float[] dq = HostMatrix.values(pass.dQuery());
         int d = shape.headDim();
-        double scale = 1 / Math.sqrt(d);
+        double scale = shape.scale();
         double[] p = new double[length];
+        double[] slopes = new double[length];
         for (int t = 0; t < pass.query().rows(); t++) {
             int position = t % length;
             for (int h = 0; h < shape.heads(); h++) {
@@ -143,7 +144,9 @@ final class ReferenceGradients extends HostGradients {
                 int first = shape.firstSeen(position);
                 double max = Double.NEGATIVE_INFINITY;
                 for (int j = first; j <= position; j++) {
-                    p[j] = scale * dot(q, row, k, kvHead + j * shape.keyColumns(), d);
+                    double score = scale * dot(q, row, k, kvHead + j * shape.keyColumns(), d);
+                    p[j] = ReferenceBackend.capped(score, shape.cap());
+                    slopes[j] = shape.caps() ? 1 - Math.pow(p[j] / shape.cap(), 2) : 1;
                     max = Math.max(max, p[j]);
                 }
                 double sum = 0;
@@ -156,7 +159,7 @@ final class ReferenceGradients extends HostGradients {
                 for (int j = first; j <= position; j++) {
                     int at = kvHead + j * shape.keyColumns();
                     double share = p[j] / sum;
-                    double score = scale * share * (dot(dO, row, v, at, d) - mean);
+                    double score = scale * share * slopes[j] * (dot(dO, row, v, at, d) - mean);
                     for (int i = 0; i < d; i++) {
                         dRow[i] += score * k[at + i];
                         dk[at + i] += score * q[row + i];
@@ -218,7 +221,7 @@ final class ReferenceGradients extends HostGradients {
     }
 
     @Override
-    public double divergence(Weight head, Matrix original, Matrix x, float factor, @Nullable Matrix dx) {
+    public double divergence(Weight head, float cap, Matrix original, Matrix x, float factor, @Nullable Matrix dx) {
         GradientExtents.divergence(head, original, x, dx);
         int n = x.columns();
         int vocabulary = head.outFeatures();
@@ -230,13 +233,17 @@ final class ReferenceGradients extends HostGradients {
         float[] f = HostMatrix.values(original);
         float[] q = HostMatrix.values(x);
         for (int t = 0; t < x.rows(); t++) {
-            double[] first = logSoftmax(f, t * n, w, n, vocabulary);
-            double[] second = logSoftmax(q, t * n, w, n, vocabulary);
+            double[] first = logSoftmax(f, t * n, w, n, vocabulary, cap);
+            double[] second = logSoftmax(q, t * n, w, n, vocabulary, cap);
             double[] gradient = new double[n];
             for (int v = 0; v < vocabulary; v++) {
                 double p = Math.exp(first[v]);
                 divergence += p * (first[v] - second[v]);
                 double d = Math.exp(second[v]) - p;
+                if (cap != 0) {
+                    double share = Math.tanh(dot(q, t * n, w, v * n, n) / cap);
+                    d *= 1 - share * share;
+                }
                 for (int i = 0; i < n; i++) {
                     gradient[i] += d * w[v * n + i];
                 }
@@ -248,11 +255,11 @@ final class ReferenceGradients extends HostGradients {
         return divergence;
     }
 
-    private static double[] logSoftmax(float[] x, int at, float[] head, int n, int vocabulary) {
+    private static double[] logSoftmax(float[] x, int at, float[] head, int n, int vocabulary, float cap) {
         double[] logits = new double[vocabulary];
         double max = Double.NEGATIVE_INFINITY;
         for (int v = 0; v < vocabulary; v++) {
-            logits[v] = dot(x, at, head, v * n, n);
+            logits[v] = ReferenceBackend.capped(dot(x, at, head, v * n, n), cap);
             max = Math.max(max, logits[v]);
         }
         double sum = 0;

@@ -189,7 +189,7 @@ final class VectorGradients extends HostGradients {
     }
 
     @Override
-    public double divergence(Weight head, Matrix original, Matrix x, float factor, @Nullable Matrix dx) {
+    public double divergence(Weight head, float cap, Matrix original, Matrix x, float factor, @Nullable Matrix dx) {
         GradientExtents.divergence(head, original, x, dx);
         return Divergence.run(
                 workers,
@@ -200,6 +200,7 @@ final class VectorGradients extends HostGradients {
                 (row, column, count, into, offset) -> WeightRows.read(head, row, column, count, into, offset),
                 head.outFeatures(),
                 factor,
+                cap,
                 dx == null ? new float[0] : HostMatrix.values(dx));
     }
 }

@@ -221,9 +221,9 @@ final class GradientChecks {
                         Matrix quantized = operations.layers().upload(x, s[0], s[2]);
                         Matrix own = side.upload(x, s[0], s[2]);
                         Matrix dx = poisoned(operations, s[0], s[2])) {
-                    float sum = (float) operations.divergence(placed.weight(), original, quantized, 0.5f, dx);
-                    float again = (float) operations.divergence(placed.weight(), original, own, 0, null);
-                    float same = (float) operations.divergence(placed.weight(), own, quantized, 0, null);
+                    float sum = (float) operations.divergence(placed.weight(), 0, original, quantized, 0.5f, dx);
+                    float again = (float) operations.divergence(placed.weight(), 0, original, own, 0, null);
+                    float same = (float) operations.divergence(placed.weight(), 0, own, quantized, 0, null);
                     results[b] = joined(operations.layers().download(dx), new float[] {sum, again, same});
                 }
             }

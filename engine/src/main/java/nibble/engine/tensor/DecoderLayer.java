@@ -46,6 +46,19 @@ public record DecoderLayer(
     /** The gain of a norm that is not there: what goes in comes out. */
     public static final float[] NO_NORM = {};
 
+    /** Returns the gains of the layer's norms over the residual stream's width, those that there are. */
+    public Map<LayerNorm, float[]> norms() {
+        Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
+        norms.putAll(extras.outNorms());
+        if (inputNorm.length > 0) {
+            norms.put(LayerNorm.ATTENTION_IN, inputNorm);
+        }
+        if (postAttentionNorm.length > 0) {
+            norms.put(LayerNorm.MLP_IN, postAttentionNorm);
+        }
+        return norms;
+    }
+
     /** Makes a layer of Llama's: norms and linears. */
     public DecoderLayer(
             float[] inputNorm,

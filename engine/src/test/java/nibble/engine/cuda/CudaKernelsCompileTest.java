@@ -41,6 +41,9 @@ class CudaKernelsCompileTest {
         "attention.cu, -DHEAD_DIM=128",
         "attention.cu, -DHEAD_DIM=256",
         "attention.cu, -DHEAD_DIM=96 -DSLIDING_WINDOW=2047",
+        // 50 and 1/16, as the bits of floats.
+        "attention.cu, -DHEAD_DIM=256 -DSLIDING_WINDOW=4096 -DSCORE_SCALE_BITS=1031798784 -DSCORE_CAP_BITS=1112014848",
+        "paged_attention.cu, -DHEAD_DIM=256 -DQUERIES_PER_KV=2 -DSCORE_CAP_BITS=1112014848",
         "paged_attention.cu, -DHEAD_DIM=64 -DQUERIES_PER_KV=2",
         "paged_attention.cu, -DHEAD_DIM=96 -DQUERIES_PER_KV=1 -DSLIDING_WINDOW=2047",
         "paged_attention.cu, -DHEAD_DIM=128 -DQUERIES_PER_KV=8",

@@ -234,9 +234,9 @@ class GradientOperationsTest {
             Matrix original = backend.upload(values(23, 75 * 24), 75, 24);
             Matrix x = backend.upload(values(24, 75 * 24), 75, 24);
             Matrix dx = poisoned(backend, 75, 24);
-            double divergence = operations.divergence(head, original, x, 0.5f, dx);
-            assertThat(operations.divergence(head, original, x, 0.5f, null)).isEqualTo(divergence);
-            assertThat(operations.divergence(head, x, x, 1, null)).isBetween(-1e-4, 1e-4);
+            double divergence = operations.divergence(head, 0, original, x, 0.5f, dx);
+            assertThat(operations.divergence(head, 0, original, x, 0.5f, null)).isEqualTo(divergence);
+            assertThat(operations.divergence(head, 0, x, x, 1, null)).isBetween(-1e-4, 1e-4);
             return joined(backend.download(dx), new float[] {(float) divergence / 75});
         });
     }

@@ -298,15 +298,15 @@ public final class CudaGradients implements GradientOperations {
     }
 
     @Override
-    public double divergence(Weight head, Matrix original, Matrix x, float factor, @Nullable Matrix dx) {
+    public double divergence(Weight head, float cap, Matrix original, Matrix x, float factor, @Nullable Matrix dx) {
         GradientExtents.divergence(head, original, x, dx);
         if (head instanceof CudaWeight.Dense placed) {
             CudaMatrix first = CudaMatrix.of(card.card, original);
             CudaMatrix second = CudaMatrix.of(card.card, x);
-            return divergence.run(placed, first, second, factor, dx == null ? null : card.single(dx));
+            return divergence.run(placed, first, second, factor, cap, dx == null ? null : card.single(dx));
         }
         try (PlacedWeight placed = place(head)) {
-            return divergence(placed.weight(), original, x, factor, dx);
+            return divergence(placed.weight(), cap, original, x, factor, dx);
         }
     }
 }

@@ -40,7 +40,13 @@ final class RowDivergence {
         return (int) Math.clamp(PIECE_BYTES / Float.BYTES / columns, 1, vocabulary);
     }
 
-    double run(CudaWeight.Dense head, CudaMatrix original, CudaMatrix x, float factor, @Nullable CudaMatrix dx) {
+    double run(
+            CudaWeight.Dense head,
+            CudaMatrix original,
+            CudaMatrix x,
+            float factor,
+            float cap,
+            @Nullable CudaMatrix dx) {
         int vocabulary = head.outFeatures();
         int columns = head.inFeatures();
         int atATime = rowsAtATime(x.rows(), vocabulary);
@@ -72,6 +78,7 @@ final class RowDivergence {
                         second.address(),
                         vocabulary,
                         factor,
+                        cap,
                         dx == null ? 0 : 1,
                         sums.address());
                 for (int v = 0; dx != null && v < vocabulary; v += piece) {

@@ -59,10 +59,11 @@ final class SingleAttention {
         CudaMatrix out = card.single(o);
         int tokens = query.rows() / sequences;
         int seen = firstPosition + tokens;
-        try (DeviceMemory.Buffer scores = scores(shape, tokens, seen)) {
+        try (DeviceMemory.Buffer scores = scores(shape, tokens, seen);
+                DeviceMemory.Buffer slopes = slopes(shape, tokens, seen)) {
             for (int s = 0; s < sequences; s++) {
                 Rows rows = new Rows(shape, s * tokens, tokens, s * (keys.rows() / sequences), seen);
-                shares(rows, query, keys, firstPosition, scores);
+                shares(rows, query, keys, firstPosition, scores, slopes);
                 for (int head = 0; head < rows.shared(); head++) {
                     card.products(
                             Into.SET,
@@ -82,8 +83,23 @@ final class SingleAttention {
         return card.floats((long) shape.heads() * tokens * keys, "scores of attention");
     }
 
+    /** The slopes of the cap of scores; next to nothing where there is none. */
+    private DeviceMemory.Buffer slopes(AttentionShape shape, int tokens, int keys) {
+        return shape.caps() ? scores(shape, tokens, keys) : card.floats(1, "slopes of no cap");
+    }
+
+    private static long address(AttentionShape shape, DeviceMemory.Buffer slopes) {
+        return shape.caps() ? slopes.address() : 0;
+    }
+
     /** Computes the shares that queries give to keys, [heads, tokens, keys]. */
-    private void shares(Rows rows, CudaMatrix query, CudaMatrix keys, int first, DeviceMemory.Buffer scores) {
+    private void shares(
+            Rows rows,
+            CudaMatrix query,
+            CudaMatrix keys,
+            int first,
+            DeviceMemory.Buffer scores,
+            DeviceMemory.Buffer slopes) {
         AttentionShape shape = rows.shape;
         for (int head = 0; head < rows.shared(); head++) {
             card.products(
@@ -105,15 +121,9 @@ final class SingleAttention {
                 rows.keys,
                 first,
                 shape.window(),
-                factor(shape));
-    }
-
-    private static float factor(AttentionShape shape) {
-        if (shape.caps()) {
-            throw new IllegalArgumentException(
-                    "gradients through capped scores are not yet computed on a card; use --device cpu");
-        }
-        return shape.scale();
+                shape.scale(),
+                shape.cap(),
+                address(shape, slopes));
     }
 
     /** Takes the gradient: {@link nibble.engine.backend.GradientOperations#attention}. */
@@ -129,10 +139,11 @@ final class SingleAttention {
         int batch = shape.kvHeads();
         int d = shape.headDim();
         try (DeviceMemory.Buffer shares = scores(shape, tokens, tokens);
-                DeviceMemory.Buffer dShares = scores(shape, tokens, tokens)) {
+                DeviceMemory.Buffer dShares = scores(shape, tokens, tokens);
+                DeviceMemory.Buffer slopes = slopes(shape, tokens, tokens)) {
             for (int s = 0; s < sequences; s++) {
                 Rows rows = new Rows(shape, s * tokens, tokens, s * tokens, tokens);
-                shares(rows, query, keys, 0, shares);
+                shares(rows, query, keys, 0, shares, slopes);
                 for (int head = 0; head < rows.shared(); head++) {
                     Floats from = rows.queries(dOut, head);
                     Floats dShare = rows.scores(dShares, head);
@@ -156,7 +167,8 @@ final class SingleAttention {
                         shares.address(),
                         dShares.address(),
                         tokens,
-                        factor(shape));
+                        shape.scale(),
+                        address(shape, slopes));
                 for (int head = 0; head < rows.shared(); head++) {
                     Floats dScore = rows.scores(dShares, head);
                     card.products(

@@ -14,7 +14,7 @@ import nibble.engine.attention.AttentionShape;
  * {@value #QUERIES} queries at a time:
  *
  * <pre>
- * dV += Pᵀ dO        dS = P ⊙ (dO Vᵀ − Σ dO ⊙ O)        dQ = dS K / √d        dK += dSᵀ Q / √d
+ * dV += Pᵀ dO        dS = P ⊙ (dO Vᵀ − Σ dO ⊙ O)        dQ = scale dS K        dK += scale dSᵀ Q
  * </pre>
  */
 public final class AttentionGradient {
@@ -38,6 +38,8 @@ public final class AttentionGradient {
     private final float[] scoresByKey;
     private final float[] slopesByKey;
     private final float[] sums;
+    /** Slopes of the cap of a row's scores; empty where there is none. */
+    private final float[] capSlopes;
 
     private AttentionGradient(
             AttentionShape shape, int length, int sequence, int kvHead, float[] keys, float[] values) {
@@ -47,7 +49,7 @@ public final class AttentionGradient {
         this.width = (d + PANEL - 1) / PANEL * PANEL;
         this.queryStart = sequence * length * shape.queryColumns();
         this.keyStart = sequence * length * shape.keyColumns() + kvHead * d;
-        this.scale = (float) (1 / Math.sqrt(d));
+        this.scale = shape.scale();
         int padded = (length + PANEL - 1) / PANEL * PANEL;
         this.keysByKey = byKey(keys);
         this.valuesByKey = byKey(values);
@@ -59,6 +61,7 @@ public final class AttentionGradient {
         this.scoresByKey = new float[QUERIES * padded];
         this.slopesByKey = new float[QUERIES * padded];
         this.sums = new float[QUERIES * width];
+        this.capSlopes = shape.caps() ? new float[padded] : new float[0];
     }
 
     /**
@@ -139,6 +142,9 @@ public final class AttentionGradient {
             softmax(r * padded, shape.firstSeen(position) - start, position + 1 - start, padded);
             float mean = Gemv.dot(dOut, at + r * stride, out, at + r * stride, d);
             slopes(r * padded, padded, mean);
+            for (int j = 0; j < capSlopes.length && j < padded; j++) {
+                slopes[r * padded + j] *= capSlopes[j];
+            }
         }
         transpose(scores, rows, padded, count, scoresByKey);
         transpose(slopes, rows, padded, count, slopesByKey);
@@ -175,6 +181,15 @@ public final class AttentionGradient {
     private void softmax(int at, int hidden, int visible, int padded) {
         for (int j = Math.max(0, hidden); j < visible; j++) {
             scores[at + j] *= scale;
+        }
+        if (shape.caps()) {
+            Arrays.fill(capSlopes, 0);
+            int first = Math.max(0, hidden);
+            Cap.run(scores, at + first, at + visible, shape.cap());
+            for (int j = first; j < visible; j++) {
+                float share = scores[at + j] / shape.cap();
+                capSlopes[j] = 1 - share * share;
+            }
         }
         Arrays.fill(scores, at, at + Math.max(0, hidden), Float.NEGATIVE_INFINITY);
         Arrays.fill(scores, at + visible, at + padded, Float.NEGATIVE_INFINITY);

@@ -37,6 +37,7 @@ public final class Divergence {
      * @param original f, [rows, k]
      * @param x [rows, k]
      * @param head [vocabulary, k]
+     * @param cap of logits; 0 for none
      * @param dx [rows, k], becomes factor times the gradient; empty where it is not asked for
      */
     public static double run(
@@ -48,6 +49,7 @@ public final class Divergence {
             RowSource head,
             int vocabulary,
             float factor,
+            float cap,
             float[] dx) {
         int rows = x.length / k;
         int most = Math.max(FEWEST_ROWS, Math.min(rows, LOGITS / vocabulary));
@@ -62,7 +64,7 @@ public final class Divergence {
             System.arraycopy(x, row * k, some, 0, count * k);
             products.forward(some, count, k, head, vocabulary, second);
             double[] sums = new double[count];
-            workers.forEach(count, r -> sums[r] = row(first, second, r * vocabulary, vocabulary, factor));
+            workers.forEach(count, r -> sums[r] = row(first, second, r * vocabulary, vocabulary, factor, cap));
             for (double sum : sums) {
                 divergence += sum;
             }
@@ -75,6 +77,24 @@ public final class Divergence {
     }
 
     /** The divergence of a row of logits; those of {@code second} become their gradient times the factor. */
+    private static double row(float[] first, float[] second, int at, int n, float factor, float cap) {
+        if (cap == 0) {
+            return row(first, second, at, n, factor);
+        }
+        Cap.run(first, at, at + n, cap);
+        Cap.run(second, at, at + n, cap);
+        float[] slopes = new float[n];
+        for (int i = 0; i < n; i++) {
+            float share = second[at + i] / cap;
+            slopes[i] = 1 - share * share;
+        }
+        double divergence = row(first, second, at, n, factor);
+        for (int i = 0; i < n; i++) {
+            second[at + i] *= slopes[i];
+        }
+        return divergence;
+    }
+
     private static double row(float[] first, float[] second, int at, int n, float factor) {
         double firstLog = logSum(first, at, n);
         double secondLog = logSum(second, at, n);
