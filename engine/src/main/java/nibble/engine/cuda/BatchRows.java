@@ -25,7 +25,7 @@ import nibble.engine.cuda.driver.KernelCache;
  */
 final class BatchRows implements AutoCloseable {
     /** Steps of a block, of two tiles a warp, below which a warp has one: measured on an H100. */
-    private static final int LEAST_STEPS = 8;
+    private static final int LEAST_STEPS = 10;
 
     /** Rows of one launch. */
     static final int MOST = 64;
