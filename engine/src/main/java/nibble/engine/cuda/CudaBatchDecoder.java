@@ -164,6 +164,7 @@ final class CudaBatchDecoder implements BatchDecoder {
         ModelConfig config = placed.config();
         boolean fits = placed instanceof CudaPlacedModel model
                 && model.allResident()
+                && config.experts().isEmpty()
                 && cache.blockTokens() == PagedAttention.BLOCK_TOKENS
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256

@@ -25,6 +25,7 @@ class CudaKernelsCompileTest {
     @ParameterizedTest
     @CsvSource({
         "elementwise.cu, ''",
+        "experts.cu, ''",
         "log_probabilities.cu, ''",
         "bandwidth.cu, ''",
         "moments.cu, -DSTRIP=2048",
