@@ -92,36 +92,83 @@ public record ModelShape(
                             1e6)));
 
     private static Map<String, Object> qwen3() {
-        return Map.of(CLASS, "Qwen3ForCausalLM", TYPE, "qwen3", "head_dim", 128, "rms_norm_eps", 1e-6, "rope_theta", 1e6);
+        return Map.of(
+                CLASS, "Qwen3ForCausalLM", TYPE, "qwen3", "head_dim", 128, "rms_norm_eps", 1e-6, "rope_theta", 1e6);
     }
 
     private static Map<String, Object> smollm3() {
         return Map.of(
-                CLASS, "SmolLM3ForCausalLM", TYPE, "smollm3", "tie_word_embeddings", true, "rope_theta", 5e6,
-                "rms_norm_eps", 1e-6);
+                CLASS,
+                "SmolLM3ForCausalLM",
+                TYPE,
+                "smollm3",
+                "tie_word_embeddings",
+                true,
+                "rope_theta",
+                5e6,
+                "rms_norm_eps",
+                1e-6);
     }
 
     private static Map<String, Object> olmo3() {
-        Map<String, Object> yarn =
-                Map.of("rope_type", "yarn", "factor", 8.0, "original_max_position_embeddings", 8192);
+        Map<String, Object> yarn = Map.of("rope_type", "yarn", "factor", 8.0, "original_max_position_embeddings", 8192);
         return Map.of(
-                CLASS, "Olmo3ForCausalLM", TYPE, "olmo3", "sliding_window", 4096, "rope_theta", 5e5,
-                "rope_scaling", yarn, "rms_norm_eps", 1e-6);
+                CLASS,
+                "Olmo3ForCausalLM",
+                TYPE,
+                "olmo3",
+                "sliding_window",
+                4096,
+                "rope_theta",
+                5e5,
+                "rope_scaling",
+                yarn,
+                "rms_norm_eps",
+                1e-6);
     }
 
     private static Map<String, Object> gemma2() {
         return Map.of(
-                CLASS, "Gemma2ForCausalLM", TYPE, "gemma2", "head_dim", 128, "query_pre_attn_scalar", 144,
-                "hidden_activation", "gelu_pytorch_tanh", "sliding_window", 4096, "tie_word_embeddings", true,
-                "rms_norm_eps", 1e-6);
+                CLASS,
+                "Gemma2ForCausalLM",
+                TYPE,
+                "gemma2",
+                "head_dim",
+                128,
+                "query_pre_attn_scalar",
+                144,
+                "hidden_activation",
+                "gelu_pytorch_tanh",
+                "sliding_window",
+                4096,
+                "tie_word_embeddings",
+                true,
+                "rms_norm_eps",
+                1e-6);
     }
 
     private static Map<String, Object> gemma3() {
         return Map.of(
-                CLASS, "Gemma3ForCausalLM", TYPE, "gemma3_text", "head_dim", 128, "query_pre_attn_scalar", 168,
-                "hidden_activation", "gelu_pytorch_tanh", "sliding_window", 1024, "tie_word_embeddings", true,
-                "rms_norm_eps", 1e-6, "rope_theta", 1e6,
-                "rope_scaling", Map.of("rope_type", "linear", "factor", 8.0));
+                CLASS,
+                "Gemma3ForCausalLM",
+                TYPE,
+                "gemma3_text",
+                "head_dim",
+                128,
+                "query_pre_attn_scalar",
+                168,
+                "hidden_activation",
+                "gelu_pytorch_tanh",
+                "sliding_window",
+                1024,
+                "tie_word_embeddings",
+                true,
+                "rms_norm_eps",
+                1e-6,
+                "rope_theta",
+                1e6,
+                "rope_scaling",
+                Map.of("rope_type", "linear", "factor", 8.0));
     }
 
     /** Makes the shape of a Llama. */
