@@ -58,6 +58,23 @@ class ModelConfigTest {
         assertThat(config.spec(Linear.DOWN, 0).shape()).isEqualTo(Shape.of(hidden, inner));
     }
 
+    /** Weights of the published files; of Gemma 3 those of its text model, 27,432,406,640 less its vision's. */
+    @ParameterizedTest
+    @CsvSource({
+        "llama-2-7b, 6738415616",
+        "qwen3-8b, 8190735360",
+        "smollm3-3b, 3075098624",
+        "olmo-3-7b, 7298011136",
+        "gemma-2-27b, 27227128320",
+        "gemma-3-27b, 27009346304"
+    })
+    void named_shapes_have_the_weights_of_published_files(String name, long weights) {
+        assertThat(ModelShape.named(name).orElseThrow().config().tensors().stream()
+                        .mapToLong(spec -> spec.shape().elements())
+                        .sum())
+                .isEqualTo(weights);
+    }
+
     @Test
     void tensors_come_in_canonical_order() throws IOException {
         List<String> names = TinyCheckpoint.config(folder).tensors().stream()
@@ -243,7 +260,7 @@ class ModelConfigTest {
                 "{\"quant_method\":\"gptq\",\"bits\":3,\"group_size\":128}|GPTQ with 3 bits",
                 "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"checkpoint_format\":\"marlin\"}|checkpoint_format"
                     + " \"marlin\"",
-                "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"dynamic\":{\"-:lm_head\":{}}}|dynamic",
+                "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"dynamic\":{\"+:.*down.*\":{\"bits\":8}}}|dynamic",
                 "{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"config_groups\":{\"a\":{}}}|format"
                     + " \"float-quantized\"",
                 "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"a\":{},\"b\":{}}}|2 config_groups",

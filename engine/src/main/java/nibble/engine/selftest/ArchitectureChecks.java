@@ -4,7 +4,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.function.BiConsumer;
 import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Backend;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.tensor.Matrix;
@@ -33,7 +35,7 @@ final class ArchitectureChecks {
     }
 
     List<Check> run() {
-        return List.of(headNorms(), biases(), scales(), geglu(), windows());
+        return List.of(headNorms(), biases(), scales(), geglu(), windows(false), windows(true), caps(), partialRope());
     }
 
     /** Both backends' results of an operation in place, the reference's first. */
@@ -90,6 +92,44 @@ final class ArchitectureChecks {
         return comparison.result();
     }
 
+    private Check caps() {
+        Comparison comparison = new Comparison("cap");
+        for (int[] s : new int[][] {{1, 1}, {3, 37}, {2, 20011}}) {
+            float[] x = operands.values(s[0] * s[1]);
+            for (int i = 0; i < x.length; i += 3) {
+                x[i] *= 60;
+            }
+            float[][] results = new float[2][];
+            for (int b = 0; b < 2; b++) {
+                Backend side = b == 0 ? reference : backend;
+                try (Matrix matrix = side.allocateSingle(s[0], s[1]);
+                        Matrix given = side.uploadSingle(x, s[0], s[1])) {
+                    side.copyRows(given, 0, s[0], matrix, 0);
+                    side.cap(matrix, 30);
+                    results[b] = side.download(matrix);
+                }
+            }
+            // tanh to some units in its last place, and a product.
+            comparison.compare(
+                    Arrays.toString(s), results[1], results[0], i -> 8 * U * Math.max(Math.abs(results[0][i]), 1e-3));
+        }
+        return comparison.result();
+    }
+
+    /** Rope of the first values of each head: the others stay as they are. */
+    private Check partialRope() {
+        Comparison comparison = new Comparison("rope of a part of each head");
+        // rows, heads, head size, values that turn
+        for (int[] s : new int[][] {{5, 3, 16, 12}, {7, 2, 128, 96}, {4, 5, 24, 10}, {9, 1, 64, 2}}) {
+            RotaryTable table = RotaryTable.of(10_000, s[3], 20);
+            float[] x = operands.values(s[0] * s[1] * s[2]);
+            float[][] results = inPlace(x, s[0], s[1] * s[2], (side, matrix) -> side.rope(matrix, s[2], table, 1, 7));
+            comparison.compare(
+                    Arrays.toString(s), results[1], results[0], i -> i % s[2] < s[3] ? (4 * U + activation) * 8 : 0);
+        }
+        return comparison.result();
+    }
+
     private Check geglu() {
         Comparison comparison = new Comparison("geglu");
         for (int[] s : new int[][] {{1, 1}, {3, 37}, {101, 331}, {2, 20011}}) {
@@ -113,8 +153,9 @@ final class ArchitectureChecks {
         return comparison.result();
     }
 
-    private Check windows() {
-        Comparison comparison = new Comparison("attention with a window");
+    /** @param capped whether scores have a factor of their own and a cap */
+    private Check windows(boolean capped) {
+        Comparison comparison = new Comparison("attention with a window" + (capped ? " and capped scores" : ""));
         // heads, kv heads, head size, sequences, queries, first position, window
         int[][] cases = {
             {4, 2, 24, 1, 3, 5, 1},
@@ -129,7 +170,11 @@ final class ArchitectureChecks {
             {2, 1, 64, 1, 50, 0, 50}
         };
         for (int[] c : cases) {
-            AttentionShape shape = new AttentionShape(c[0], c[1], c[2], c[6]);
+            AttentionShape plain = new AttentionShape(c[0], c[1], c[2], c[6]);
+            AttentionShape shape = capped
+                    ? new AttentionShape(
+                            c[0], c[1], c[2], c[5] > 0 ? c[6] : ModelConfig.NO_WINDOW, 0.7f * plain.scale(), 2)
+                    : plain;
             int sequences = c[3];
             int rows = sequences * c[4];
             int keys = c[4] + c[5];
@@ -150,7 +195,10 @@ final class ArchitectureChecks {
             // As in attention without a window.
             double scoreError = (c[2] + 3) * U * 4 * Math.sqrt(c[2]);
             double halves = activation > U ? 3 * activation : 0;
-            double bound = (2 * (scoreError + EXP_ERROR) + (c[6] + 4) * U + halves) * largest;
+            // A cap's slope is at most 1; tanh adds a few roundings of the cap.
+            double capError = capped ? 8 * U * shape.cap() : 0;
+            double bound = (2 * (scoreError + capError + EXP_ERROR) + (Math.min(keys, shape.window()) + 4) * U + halves)
+                    * largest;
             comparison.compare(Arrays.toString(c), results[1], results[0], _ -> bound);
         }
         return comparison.result();

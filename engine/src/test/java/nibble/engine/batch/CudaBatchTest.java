@@ -82,9 +82,21 @@ class CudaBatchTest {
                 ERROR);
     }
 
-    /** Biases, norms of heads, scaled embeddings, GELU, windows. */
+    /** Biases, norms of heads, scaled embeddings, GELU, windows; caps, norms behind, rope by layer or of a part. */
     @ParameterizedTest
-    @ValueSource(strings = {"qwen2", "qwen3", "gemma", "mistral"})
+    @ValueSource(
+            strings = {
+                "qwen2",
+                "qwen3",
+                "gemma",
+                "mistral",
+                "gemma2",
+                "gemma3",
+                "smollm3",
+                "granite",
+                "olmo2",
+                "phi4-mini"
+            })
     void texts_of_other_architectures_have_the_probabilities_of_the_reference(String name) throws Exception {
         try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(name))) {
             // As their logits one by one: of a logit and of the logarithm of the sum.

@@ -164,7 +164,26 @@ class CudaBackendTest {
      * most 0.7, where each architecture's own part moves logits by 2.5 to 17.
      */
     @ParameterizedTest
-    @ValueSource(strings = {"smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma"})
+    @ValueSource(
+            strings = {
+                "smollm",
+                "llama-bias",
+                "mistral",
+                "qwen2",
+                "qwen3",
+                "phi3",
+                "gemma",
+                "gemma2",
+                "gemma3",
+                "smollm3",
+                "granite",
+                "granite4",
+                "olmo2",
+                "olmo3",
+                "phi4-mini",
+                "llama-yarn",
+                "qwen3-window"
+            })
     void every_architecture_gives_the_logits_of_transformers(String name) {
         ArchitecturesTest.Expected expected = ArchitecturesTest.Expected.of(name);
         float bound = 2 * 8192 * expected.fp32Error();

@@ -25,6 +25,7 @@ class CudaKernelsCompileTest {
     @ParameterizedTest
     @CsvSource({
         "elementwise.cu, ''",
+        "experts.cu, ''",
         "log_probabilities.cu, ''",
         "bandwidth.cu, ''",
         "moments.cu, -DSTRIP=2048",
@@ -41,6 +42,9 @@ class CudaKernelsCompileTest {
         "attention.cu, -DHEAD_DIM=128",
         "attention.cu, -DHEAD_DIM=256",
         "attention.cu, -DHEAD_DIM=96 -DSLIDING_WINDOW=2047",
+        // 50 and 1/16, as the bits of floats.
+        "attention.cu, -DHEAD_DIM=256 -DSLIDING_WINDOW=4096 -DSCORE_SCALE_BITS=1031798784 -DSCORE_CAP_BITS=1112014848",
+        "paged_attention.cu, -DHEAD_DIM=256 -DQUERIES_PER_KV=2 -DSCORE_CAP_BITS=1112014848",
         "paged_attention.cu, -DHEAD_DIM=64 -DQUERIES_PER_KV=2",
         "paged_attention.cu, -DHEAD_DIM=96 -DQUERIES_PER_KV=1 -DSLIDING_WINDOW=2047",
         "paged_attention.cu, -DHEAD_DIM=128 -DQUERIES_PER_KV=8",
@@ -65,7 +69,10 @@ class CudaKernelsCompileTest {
         "blocks.cu, -DBLOCK_TYPE=14",
         "blocks.cu, -DBLOCK_TYPE=23",
         "block_linear.cu, -DBLOCK_TYPE=11 -DROWS=1",
-        "block_linear.cu, -DBLOCK_TYPE=8 -DROWS=8",
+        "block_linear.cu, -DBLOCK_TYPE=8 -DROWS=1",
+        "block_batch.cu, -DBLOCK_TYPE=2 -DROWS=64 -DWARP_TILES=2",
+        "block_batch.cu, -DBLOCK_TYPE=12 -DROWS=16 -DWARP_TILES=1",
+        "block_batch.cu, -DBLOCK_TYPE=14 -DROWS=64 -DWARP_TILES=2",
     })
     void compiles_for_every_architecture_without_a_warning(String file, String constants) throws Exception {
         Path nvcc = nvcc();

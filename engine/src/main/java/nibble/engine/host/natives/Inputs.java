@@ -63,7 +63,7 @@ public final class Inputs implements AutoCloseable {
     }
 
     /**
-     * Lends memory until this is closed.
+     * Returns memory that is lent until this is closed.
      *
      * @return at least so many bytes, at a multiple of 64, that mean nothing yet
      */
