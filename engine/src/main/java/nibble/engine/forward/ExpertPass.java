@@ -66,6 +66,16 @@ final class ExpertPass {
         layer.shared().ifPresent(shared -> shared(shared, layer.sharedGate(), normed, hidden, taps));
     }
 
+    /** Returns, for each expert, the rows that the router sends to it, ascending. */
+    int[][] routed(ExpertMlps layer, Matrix normed) {
+        return route(layer.router(), normed).rows(config.count());
+    }
+
+    /** Returns what goes into an expert's down for the rows of {@code input}; the caller closes it. */
+    Matrix intoDown(ExpertMlps layer, Expert expert, Matrix input) {
+        return activated(layer.of(expert), expert, input, Taps.NONE);
+    }
+
     private Routing route(Weight router, Matrix normed) {
         try (Matrix logits = backend.allocateSingle(normed.rows(), config.count())) {
             backend.linear(router, normed, logits);
