@@ -1,12 +1,13 @@
 package nibble.calibrate;
 
+import java.util.List;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.search.ScaleSearch;
 import nibble.calibrate.search.Work;
 import nibble.calibrate.tune.TuningCost;
 import nibble.checkpoint.model.Linear;
-import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.StoredLinear;
 import nibble.engine.backend.LayerScratch;
 import nibble.engine.cuda.CudaCalibration;
 import nibble.pack.QuantizationSpec;
@@ -65,10 +66,12 @@ public record QuantizationCost(
         long parameters = 0;
         long largest = 0;
         double search = 0;
-        for (Linear linear : Linear.values()) {
-            long in = config.inFeatures(linear);
-            long out = config.outFeatures(linear);
+        double passed = 0;
+        for (StoredLinear linear : linears(config)) {
+            long in = linear.inFeatures();
+            long out = linear.outFeatures();
             parameters += in * out;
+            passed += Work.share(config, linear) * in * out;
             largest = Math.max(largest, in * out);
             search += 2.0 * candidates * out * in * in;
             if (method == Method.AWQ) {
@@ -77,12 +80,12 @@ public record QuantizationCost(
         }
         double moments = 0;
         long momentElements = 0;
-        for (LinearInput input : LinearInput.values()) {
-            long in = config.width(input);
-            moments += 2.0 * tokens * in * in;
+        for (StoredLinear reader : readers(config)) {
+            long in = reader.inFeatures();
+            moments += 2.0 * tokens * Work.share(config, reader) * in * in;
             momentElements += in * in;
         }
-        double forward = 2.0 * parameters * tokens + attention(config, tokens, sequenceLength);
+        double forward = 2.0 * passed * tokens + attention(config, tokens, sequenceLength);
         long stream = tokens * config.hiddenSize();
         // One block's activations: hidden, normed, q, k, v, attention, gate, up.
         long activations =
@@ -122,6 +125,21 @@ public record QuantizationCost(
                 elements * FLOAT_BYTES);
     }
 
+    /** The linears of the last layer, which stands for all. */
+    private static List<StoredLinear> linears(ModelConfig config) {
+        return config.linears(config.layers() - 1);
+    }
+
+    /** One linear for each input that has statistics. */
+    private static List<StoredLinear> readers(ModelConfig config) {
+        return linears(config).stream()
+                .filter(linear -> switch (linear.linear()) {
+                    case Q, O, GATE, DOWN -> true;
+                    case K, V, UP -> false;
+                })
+                .toList();
+    }
+
     private static double attention(ModelConfig config, long tokens, int sequenceLength) {
         return 2.0 * tokens * sequenceLength * config.heads() * config.headDim();
     }
@@ -137,15 +155,20 @@ public record QuantizationCost(
         long codes = 0;
         double search = 0;
         int passes = method == Method.AWQ ? ScaleSearch.candidates() + PASSES_BESIDE : 0;
-        for (Linear linear : Linear.values()) {
-            int in = config.inFeatures(linear);
-            double out = config.outFeatures(linear);
+        for (StoredLinear linear : linears(config)) {
+            int in = linear.inFeatures();
+            double out = linear.outFeatures();
             codes += (long) (out * in * (1.0 / spec.codesPerByte() + 0.125));
             search += 2.0 * passes * out * in * in * CudaCalibration.productShare(in);
         }
-        for (LinearInput input : LinearInput.values()) {
-            int in = config.width(input);
-            moments += 2.0 * host.calibrationTokens * in * in * CudaCalibration.productShare(in);
+        for (StoredLinear reader : readers(config)) {
+            int in = reader.inFeatures();
+            moments += 2.0
+                    * host.calibrationTokens
+                    * Work.share(config, reader)
+                    * in
+                    * in
+                    * CudaCalibration.productShare(in);
         }
         if (method == Method.BEST) {
             FittingCost layer = new FittingCost(config, spec, host.calibrationTokens);

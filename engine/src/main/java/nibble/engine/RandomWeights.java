@@ -108,8 +108,9 @@ public final class RandomWeights {
         }
         int columns = (int) spec.shape().dim(1);
         long rows = spec.shape().dim(0);
-        boolean outputsResidual =
-                spec.name().endsWith("o_proj.weight") || spec.name().endsWith("down_proj.weight");
+        boolean outputsResidual = spec.name().endsWith("o_proj.weight")
+                || spec.name().endsWith("down_proj.weight")
+                || spec.name().endsWith(".w2.weight");
         boolean embedding = spec.name().equals(TensorNames.EMBEDDING);
         long rowsPerTask = Math.max(1, TASK_ELEMENTS / columns);
         workers.forEach(Math.toIntExact((rows + rowsPerTask - 1) / rowsPerTask), task -> {

@@ -172,7 +172,7 @@ public final class RandomModel {
     }
 
     /** Random blocks, with scales that give weights of about 1/sqrt(in). */
-    static Weight blocks(Random random, GgufType type, int out, int in, int headDim) {
+    public static Weight blocks(Random random, GgufType type, int out, int in, int headDim) {
         if (type.isPlain()) {
             return half(random, out, in);
         }

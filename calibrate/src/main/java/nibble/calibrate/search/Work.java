@@ -21,7 +21,7 @@ public final class Work {
     }
 
     /** The share of all tokens that pass a linear. */
-    private static double share(ModelConfig config, StoredLinear linear) {
+    public static double share(ModelConfig config, StoredLinear linear) {
         return linear.module().expert().isRouted()
                 ? config.experts()
                         .map(experts -> (double) experts.chosen() / experts.count())

@@ -17,11 +17,14 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Architectures;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.HeadRows;
+import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.StoredTensor;
 import nibble.checkpoint.tensor.TensorSpec;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
@@ -56,14 +59,13 @@ public final class GgufCheckpoint {
         String name = metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
         boolean experts = metadata.integer(name + ".expert_count").orElse(0L) > 0;
         boolean window = metadata.integer(name + ".attention.sliding_window").orElse(0L) > 0;
-        architecture = Architectures.ofGguf(name, window)
-                .filter(found -> !experts && !found.mixesExperts())
+        architecture = Architectures.ofGguf(name, window, experts)
                 .orElseThrow(() -> new BadCheckpointException(
                         path,
                         "architecture \"" + name + "\"" + (experts ? " with experts" : "")
                                 + " is not yet supported; supported: "
                                 + Architectures.all().stream()
-                                        .filter(known -> !known.mixesExperts())
+                                        .filter(known -> known.mixesExperts() == experts)
                                         .map(Architecture::ggufName)
                                         .distinct()
                                         .collect(Collectors.joining(", "))));
@@ -99,10 +101,51 @@ public final class GgufCheckpoint {
     }
 
     private void add(Path path, GgufFile.Tensor tensor) {
+        Matcher layer = LAYER.matcher(tensor.name());
+        Optional<Linear> stacked =
+                layer.matches() && architecture.mixesExperts() ? GgufNames.stacked(layer.group(2)) : Optional.empty();
+        if (stacked.isPresent()) {
+            addExperts(path, tensor, Integer.parseInt(layer.group(1)), stacked.get());
+            return;
+        }
         String name = name(tensor.name());
         if (name == null) {
             return;
         }
+        add(
+                path,
+                layer.matches() && layer.group(2).equals(GgufNames.SHARED_GATE)
+                        ? part(tensor, Shape.of(1, tensor.shape().elements()), 0)
+                        : tensor,
+                name);
+    }
+
+    /** The routed experts of a layer, [experts, out, in], as a matrix each. */
+    private void addExperts(Path path, GgufFile.Tensor tensor, int layer, Linear linear) {
+        if (tensor.shape().rank() != 3) {
+            throw new BadCheckpointException(
+                    path, "tensor " + tensor.name() + " is " + tensor.shape() + "; a matrix for each expert expected");
+        }
+        Experts.Names names = architecture.expertNames().orElseThrow();
+        Shape shape = Shape.of(tensor.shape().dim(1), tensor.shape().dim(2));
+        for (int index = 0; index < tensor.shape().dim(0); index++) {
+            String within = names.path(linear, new Expert(index)) + ".weight";
+            add(path, part(tensor, shape, index * shape.elements()), TensorNames.layer(layer) + within);
+        }
+    }
+
+    /** Elements of a tensor from one on, whole blocks. */
+    private static GgufFile.Tensor part(GgufFile.Tensor tensor, Shape shape, long first) {
+        long from = tensor.type().bytes(first);
+        return new GgufFile.Tensor(
+                tensor.name(),
+                tensor.type(),
+                shape,
+                tensor.offset() + from,
+                tensor.data().asSlice(from, tensor.type().bytes(shape.elements())));
+    }
+
+    private void add(Path path, GgufFile.Tensor tensor, String name) {
         if (!tensor.type().isRead()) {
             throw new BadCheckpointException(
                     path,

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -54,6 +55,7 @@ final class GgufConfig {
         json.put("hidden_size", hidden);
         json.put("intermediate_size", metadata.requiredUniform(key("feed_forward_length")));
         json.put("num_hidden_layers", layers);
+        architecture.expertNames().ifPresent(names -> experts(json, names));
         json.put("num_attention_heads", heads).put("head_dim", headDim);
         json.put(
                 "num_key_value_heads",
@@ -72,6 +74,21 @@ final class GgufConfig {
         metadata.integer("tokenizer.ggml.bos_token_id").ifPresent(id -> json.put("bos_token_id", id));
         metadata.integer("tokenizer.ggml.eos_token_id").ifPresent(id -> json.put("eos_token_id", id));
         return json;
+    }
+
+    /** With llama.cpp's fixed choice for what the file does not say: whose weights have the sum 1. */
+    private void experts(ObjectNode json, Experts.Names names) {
+        long count = metadata.requiredInteger(key("expert_count"));
+        boolean mixtral = names.equals(Experts.Names.MIXTRAL);
+        json.put(mixtral ? "num_local_experts" : "num_experts", count)
+                .put("num_experts_per_tok", metadata.requiredInteger(key("expert_used_count")));
+        metadata.integer(key("expert_feed_forward_length"))
+                .ifPresent(width -> json.put("moe_intermediate_size", width));
+        metadata.integer(key("expert_shared_feed_forward_length"))
+                .ifPresent(width -> json.put("shared_expert_intermediate_size", width));
+        if (!mixtral) {
+            json.put("norm_topk_prob", architecture.gguf().normalizesExperts());
+        }
     }
 
     /** A float in the file: 1e-5 comes back as 9.99999974737875e-6 unless rounded to a float's digits. */

@@ -1,10 +1,14 @@
 package nibble.checkpoint.gguf;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.TensorNames;
@@ -12,6 +16,14 @@ import nibble.checkpoint.model.TensorNames;
 /** Translates how a GGUF file of an architecture names and arranges what a Hugging Face checkpoint holds. */
 public final class GgufNames {
     private static final Pattern LAYER = Pattern.compile("model\\.layers\\.(\\d+)\\.(.+)");
+
+    /** The router, {@code [experts, hidden]}. */
+    public static final String ROUTER = "ffn_gate_inp.weight";
+
+    /** The gate of the shared expert, {@code [1, hidden]}; files may leave the 1 out. */
+    public static final String SHARED_GATE = "ffn_gate_inp_shexp.weight";
+
+    private static final String STACKED = "_exps";
 
     private GgufNames() {}
 
@@ -22,10 +34,23 @@ public final class GgufNames {
             case K -> "attn_k";
             case V -> "attn_v";
             case O -> "attn_output";
-            case GATE -> module.isFused() ? "ffn_up" : "ffn_gate";
-            case UP -> "ffn_up";
-            case DOWN -> "ffn_down";
+            case GATE -> (module.isFused() ? "ffn_up" : "ffn_gate") + expert(module.expert());
+            case UP -> "ffn_up" + expert(module.expert());
+            case DOWN -> "ffn_down" + expert(module.expert());
         };
+    }
+
+    /** The routed experts of a layer are one tensor in the file. */
+    private static String expert(Expert expert) {
+        return expert.isRouted() ? STACKED : expert.equals(Expert.SHARED) ? "_shexp" : "";
+    }
+
+    /** Returns which linear of all routed experts a tensor holds, by its name inside {@code blk.N.}. */
+    static Optional<Linear> stacked(String within) {
+        return Stream.of(Linear.GATE, Linear.UP, Linear.DOWN)
+                .filter(linear -> within.equals(
+                        linear(new LinearModule(linear.path(), List.of(linear), new Expert(0))) + ".weight"))
+                .findFirst();
     }
 
     /**
@@ -56,6 +81,17 @@ public final class GgufNames {
         for (Linear linear : Linear.values()) {
             names.putIfAbsent(bias(linear), linear.path() + ".bias");
         }
+        architecture.expertNames().ifPresent(experts -> {
+            names.put(ROUTER, experts.router() + ".weight");
+            if (!experts.shared().isEmpty()) {
+                names.put(SHARED_GATE, experts.sharedGate() + ".weight");
+                for (Linear linear : List.of(Linear.GATE, Linear.UP, Linear.DOWN)) {
+                    String path = experts.path(linear, Expert.SHARED);
+                    LinearModule shared = new LinearModule(path, List.of(linear), Expert.SHARED);
+                    names.put(linear(shared) + ".weight", path + ".weight");
+                }
+            }
+        });
         return names;
     }
 

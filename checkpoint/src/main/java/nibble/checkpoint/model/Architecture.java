@@ -152,6 +152,11 @@ public class Architecture {
         return false;
     }
 
+    /** Returns how tensors of experts are named; empty where there are none. */
+    public Optional<Experts.Names> expertNames() {
+        return Optional.empty();
+    }
+
     /** The experts that layers have; empty for one MLP in all. */
     Optional<Experts> experts(ConfigKeys keys) {
         return Optional.empty();

@@ -82,9 +82,10 @@ public final class Architectures {
      *
      * @param ggufName {@code general.architecture}
      */
-    public static Optional<Architecture> ofGguf(String ggufName, boolean window) {
+    public static Optional<Architecture> ofGguf(String ggufName, boolean window, boolean experts) {
         List<Architecture> named = ALL.stream()
-                .filter(architecture -> architecture.ggufName().equals(ggufName))
+                .filter(architecture ->
+                        architecture.ggufName().equals(ggufName) && architecture.mixesExperts() == experts)
                 .toList();
         return named.stream()
                 .filter(architecture -> window && architecture.gguf().windowEvery() > 0)

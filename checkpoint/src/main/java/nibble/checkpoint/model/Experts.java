@@ -60,7 +60,8 @@ public record Experts(
         public static final Names MIXTRAL =
                 new Names("block_sparse_moe.gate", "block_sparse_moe.experts", "w1", "w3", "w2", "", "");
 
-        private String path(Linear linear, Expert expert) {
+        /** Returns the path of a linear of an expert inside its decoder layer. */
+        public String path(Linear linear, Expert expert) {
             if (!expert.isRouted()) {
                 return shared + linear.path().substring(linear.path().indexOf('.'));
             }

@@ -22,6 +22,11 @@ public final class MixtureFamily {
                 }
 
                 @Override
+                public Optional<Experts.Names> expertNames() {
+                    return Optional.of(Experts.Names.MIXTRAL);
+                }
+
+                @Override
                 Optional<Experts> experts(ConfigKeys keys) {
                     return Optional.of(ExpertKeys.mixtral(keys));
                 }
@@ -112,6 +117,11 @@ public final class MixtureFamily {
         @Override
         public boolean mixesExperts() {
             return true;
+        }
+
+        @Override
+        public Optional<Experts.Names> expertNames() {
+            return Optional.of(Experts.Names.QWEN);
         }
     }
 }

@@ -4,14 +4,17 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 
 /**
- * Holds the extents of a Llama model, for what needs no weights: plans, and measurements on random ones.
+ * Holds the extents of a model, for what needs no weights: plans, and measurements on random ones.
  *
  * @param name as on the command line
  * @param intermediateSize width of the MLP
  * @param positions the model is made for
+ * @param differences keys of config.json that tell the model from a Llama
  */
 public record ModelShape(
         String name,
@@ -21,14 +24,84 @@ public record ModelShape(
         int heads,
         int kvHeads,
         int vocabularySize,
-        int positions) {
+        int positions,
+        Map<String, Object> differences) {
 
-    /** Llama 2 as published: config.json of each size. And a small one for trying things out. */
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final String CLASS = "architectures";
+    private static final String TYPE = "model_type";
+
+    /** As published: config.json of each. And a small one for trying things out. */
     private static final List<ModelShape> NAMED = List.of(
             new ModelShape("llama-2-7b", 4096, 11008, 32, 32, 32, 32_000, 4096),
             new ModelShape("llama-2-13b", 5120, 13824, 40, 40, 40, 32_000, 4096),
             new ModelShape("llama-2-70b", 8192, 28672, 80, 64, 8, 32_000, 4096),
-            new ModelShape("tiny", 128, 384, 4, 4, 2, 4096, 512));
+            new ModelShape("tiny", 128, 384, 4, 4, 2, 4096, 512),
+            new ModelShape(
+                    "mixtral-8x7b",
+                    4096,
+                    14336,
+                    32,
+                    32,
+                    8,
+                    32_000,
+                    32_768,
+                    Map.of(
+                            CLASS,
+                            "MixtralForCausalLM",
+                            TYPE,
+                            "mixtral",
+                            "num_local_experts",
+                            8,
+                            "num_experts_per_tok",
+                            2,
+                            "rope_theta",
+                            1e6)),
+            new ModelShape(
+                    "qwen3-30b-a3b",
+                    2048,
+                    6144,
+                    48,
+                    32,
+                    4,
+                    151_936,
+                    40_960,
+                    Map.of(
+                            CLASS,
+                            "Qwen3MoeForCausalLM",
+                            TYPE,
+                            "qwen3_moe",
+                            "head_dim",
+                            128,
+                            "num_experts",
+                            128,
+                            "num_experts_per_tok",
+                            8,
+                            "moe_intermediate_size",
+                            768,
+                            "norm_topk_prob",
+                            true,
+                            "rms_norm_eps",
+                            1e-6,
+                            "rope_theta",
+                            1e6)));
+
+    /** Makes the shape of a Llama. */
+    public ModelShape(
+            String name,
+            int hiddenSize,
+            int intermediateSize,
+            int layers,
+            int heads,
+            int kvHeads,
+            int vocabularySize,
+            int positions) {
+        this(name, hiddenSize, intermediateSize, layers, heads, kvHeads, vocabularySize, positions, Map.of());
+    }
+
+    public ModelShape {
+        differences = Map.copyOf(differences);
+    }
 
     public static List<String> names() {
         return NAMED.stream().map(ModelShape::name).toList();
@@ -41,21 +114,22 @@ public record ModelShape(
 
     /** Returns the same with another number of decoder layers. */
     public ModelShape withLayers(int number) {
-        return new ModelShape(name, hiddenSize, intermediateSize, number, heads, kvHeads, vocabularySize, positions);
+        return new ModelShape(
+                name, hiddenSize, intermediateSize, number, heads, kvHeads, vocabularySize, positions, differences);
     }
 
     /** Returns the config.json of a model of this shape, with the keys of 2023. */
     public ObjectNode configJson() {
-        ObjectNode json = new ObjectMapper().createObjectNode();
-        json.putArray("architectures").add("LlamaForCausalLM");
-        return json.put("bos_token_id", 1)
+        ObjectNode json = JSON.createObjectNode();
+        json.putArray(CLASS).add("LlamaForCausalLM");
+        json.put("bos_token_id", 1)
                 .put("eos_token_id", 2)
                 .put("hidden_act", "silu")
                 .put("hidden_size", hiddenSize)
                 .put("initializer_range", 0.02)
                 .put("intermediate_size", intermediateSize)
                 .put("max_position_embeddings", positions)
-                .put("model_type", "llama")
+                .put(TYPE, "llama")
                 .put("num_attention_heads", heads)
                 .put("num_hidden_layers", layers)
                 .put("num_key_value_heads", kvHeads)
@@ -66,6 +140,14 @@ public record ModelShape(
                 .put("torch_dtype", "float16")
                 .put("use_cache", true)
                 .put("vocab_size", vocabularySize);
+        new TreeMap<>(differences).forEach((key, value) -> {
+            if (key.equals(CLASS)) {
+                json.putArray(CLASS).add(String.valueOf(value));
+            } else {
+                json.set(key, JSON.valueToTree(value));
+            }
+        });
+        return json;
     }
 
     /** Returns the config of a model of this shape. */

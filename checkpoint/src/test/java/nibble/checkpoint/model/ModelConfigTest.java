@@ -246,7 +246,7 @@ class ModelConfigTest {
                 "{\"quant_method\":\"gptq\",\"bits\":3,\"group_size\":128}|GPTQ with 3 bits",
                 "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"checkpoint_format\":\"marlin\"}|checkpoint_format"
                     + " \"marlin\"",
-                "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"dynamic\":{\"-:lm_head\":{}}}|dynamic",
+                "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"dynamic\":{\"+:.*down.*\":{\"bits\":8}}}|dynamic",
                 "{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"config_groups\":{\"a\":{}}}|format"
                     + " \"float-quantized\"",
                 "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"a\":{},\"b\":{}}}|2 config_groups",

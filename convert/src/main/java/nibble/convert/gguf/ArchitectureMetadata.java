@@ -11,6 +11,7 @@ import nibble.checkpoint.gguf.GgufValue.Flags;
 import nibble.checkpoint.gguf.GgufValue.Text;
 import nibble.checkpoint.gguf.GgufValue.U32;
 import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.GraniteFamily;
 import nibble.checkpoint.model.LayerAttention;
@@ -33,10 +34,24 @@ final class ArchitectureMetadata {
         rope();
         windows();
         multipliers();
+        config.experts().ifPresent(this::experts);
     }
 
     SequencedMap<String, GgufValue> pairs() {
         return pairs;
+    }
+
+    private void experts(Experts experts) {
+        pairs.put("expert_count", new U32(experts.count()));
+        pairs.put("expert_used_count", new U32(experts.chosen()));
+        if (experts.width() != config.intermediateSize() || config.json().has("moe_intermediate_size")) {
+            pairs.put("expert_feed_forward_length", new U32(experts.width()));
+        }
+        if (experts.shared().exists()) {
+            pairs.put(
+                    "expert_shared_feed_forward_length",
+                    new U32(experts.shared().width()));
+        }
     }
 
     private void rope() {

@@ -17,6 +17,7 @@ import java.util.function.DoubleConsumer;
 import java.util.function.LongUnaryOperator;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
 import nibble.checkpoint.gguf.GgufNames;
@@ -24,6 +25,8 @@ import nibble.checkpoint.gguf.GgufPlan;
 import nibble.checkpoint.gguf.GgufSplit;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.gguf.RopeFactors;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
@@ -75,10 +78,6 @@ public final class GgufExporter {
     private final Optional<Importance> importance;
 
     private GgufExporter(Checkpoint source, GgufMix mix, Optional<Importance> importance) {
-        if (source.config().experts().isPresent()) {
-            throw new BadCheckpointException(
-                    source.configFile(), "GGUF files of mixtures of experts are not yet written");
-        }
         this.source = source;
         this.config = source.config();
         this.mix = mix;
@@ -192,7 +191,13 @@ public final class GgufExporter {
                 items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));
                 items.add(norm(block + "attn_k_norm.weight", TensorNames.keyNorm(layer)));
             }
+            if (config.experts(layer).isPresent()) {
+                items.addAll(experts(config.experts(layer).get(), layer));
+            }
             for (LinearModule module : config.modules(layer)) {
+                if (module.expert().isRouted()) {
+                    continue;
+                }
                 if (module.isFused() && !GgufNames.fuses(config.architecture())) {
                     for (Linear part : module.parts()) {
                         int firstRow = config.stored(module, part, layer).firstRow();
@@ -212,6 +217,59 @@ public final class GgufExporter {
             items.add(matrix("output.weight", TensorNames.HEAD, isExact() ? GgufType.F16 : mix.head(config)));
         }
         return items;
+    }
+
+    /** What a layer's experts are chosen by, and each linear of the routed ones as one tensor. */
+    private List<Item> experts(Experts experts, int layer) {
+        String block = "blk." + layer + ".";
+        List<Item> items = new ArrayList<>();
+        items.add(matrix(block + GgufNames.ROUTER, experts.router(layer), GgufType.F32));
+        if (experts.shared().gated()) {
+            items.add(matrix(block + GgufNames.SHARED_GATE, experts.sharedGate(layer), GgufType.F32));
+        }
+        for (int part = 0; part < 3; part++) {
+            int of = part;
+            items.add(stacked(
+                    IntStream.range(0, experts.count())
+                            .mapToObj(
+                                    index -> experts.modules(new Expert(index)).get(of))
+                            .toList(),
+                    layer));
+        }
+        return items;
+    }
+
+    /** The same linear of all routed experts, [experts, out, in]. */
+    private Item stacked(List<LinearModule> modules, int layer) {
+        LinearModule first = modules.getFirst();
+        GgufType type = mix.linear(first, layer, config, importance.isPresent());
+        int out = config.outFeatures(first);
+        Shape one = Shape.of(out, config.inFeatures(first));
+        int rowBytes = Math.toIntExact(type.bytes(config.inFeatures(first)));
+        return new Item(
+                new GgufPlan.Entry(
+                        tensorName(first, layer), type, Shape.of(modules.size(), out, config.inFeatures(first))),
+                modules.stream()
+                        .flatMap(module -> sources(module, layer).stream())
+                        .toList(),
+                () -> {
+                    List<Body> bodies = modules.stream()
+                            .map(module -> body(module, 0, layer, type, one, null))
+                            .toList();
+                    return (from, count, into) -> stackedRows(bodies, out, rowBytes, from, count, into);
+                });
+    }
+
+    private static void stackedRows(List<Body> bodies, int out, int rowBytes, long from, int count, byte[] into) {
+        for (int done = 0; done < count; ) {
+            int expert = (int) ((from + done) / out);
+            long row = (from + done) % out;
+            int rows = (int) Math.min(count - done, out - row);
+            byte[] part = new byte[rows * rowBytes];
+            bodies.get(expert).rows(row, rows, part);
+            System.arraycopy(part, 0, into, done * rowBytes, part.length);
+            done += rows;
+        }
     }
 
     /** Numbers that rope divides frequencies by. */
@@ -366,7 +424,7 @@ public final class GgufExporter {
     private static void write(ConversionRun.Sink sink, Item item, ExecutorService workers, int threads) {
         Body body = item.body().get();
         Shape shape = item.entry().shape();
-        long rows = shape.rank() == 1 ? 1 : shape.dim(0);
+        long rows = shape.elements() / shape.dim(shape.rank() - 1);
         int rowBytes = Math.toIntExact(item.entry().type().bytes(shape.dim(shape.rank() - 1)));
         Deque<Future<byte[]>> ahead = new ArrayDeque<>();
         for (long row = 0; row < rows || !ahead.isEmpty(); ) {

@@ -2,6 +2,7 @@ package nibble.convert.gguf;
 
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Architecture;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
@@ -40,6 +41,26 @@ final class GgufForm {
                             + " have no form in GGUF");
         }
         requireMultipliers(source, config);
+        config.experts().ifPresent(experts -> requireExperts(source, experts, traits));
+    }
+
+    private static void requireExperts(Checkpoint source, Experts experts, GgufTraits traits) {
+        if (!experts.denseLayers().isEmpty()) {
+            throw none(
+                    source,
+                    "layer "
+                            + experts.denseLayers().stream()
+                                    .min(Integer::compare)
+                                    .orElseThrow()
+                            + " without experts has no form in GGUF, where all layers of \"" + traits.name()
+                            + "\" have them");
+        }
+        if (experts.normalized() != traits.normalizesExperts()) {
+            throw none(
+                    source,
+                    "norm_topk_prob " + experts.normalized() + " has no form in GGUF, where it is "
+                            + traits.normalizesExperts() + " for \"" + traits.name() + "\"");
+        }
     }
 
     private static void requireRope(Checkpoint source, ModelConfig config) {

@@ -103,18 +103,34 @@ public enum GgufMix {
         GgufType wanted = switch (module.parts().getFirst()) {
             // llama.cpp counts a fused q, k and v as a v.
             case Q -> module.isFused() ? value(layer, config) : base;
-            case V -> value(layer, config);
+            case V -> hasEightExperts(config) && isQuantized() ? GgufType.Q8_0 : value(layer, config);
             case DOWN -> down(layer, config.layers(), weighted);
-            case O ->
-                switch (this) {
-                    case Q2_K -> GgufType.Q3_K;
-                    case Q3_K_M -> GgufType.Q4_K;
-                    case Q3_K_L -> GgufType.Q5_K;
-                    default -> base;
-                };
-            case K, GATE, UP -> base;
+            case O -> hasEightExperts(config) ? outputBesideEight() : output();
+            case K -> hasEightExperts(config) && isQuantized() ? GgufType.Q8_0 : base;
+            case GATE, UP -> base;
         };
         return fitting(wanted, config.inFeatures(module));
+    }
+
+    private GgufType output() {
+        return switch (this) {
+            case Q2_K -> GgufType.Q3_K;
+            case Q3_K_M -> GgufType.Q4_K;
+            case Q3_K_L -> GgufType.Q5_K;
+            default -> base;
+        };
+    }
+
+    private GgufType outputBesideEight() {
+        return switch (this) {
+            case Q2_K, Q3_K_S, Q3_K_M, Q4_K_S, Q4_K_M -> GgufType.Q5_K;
+            default -> base;
+        };
+    }
+
+    /** What llama.cpp takes for Mixtral, whose attention is little beside its experts. */
+    private static boolean hasEightExperts(ModelConfig config) {
+        return config.experts().filter(experts -> experts.count() == 8).isPresent();
     }
 
     private GgufType value(int layer, ModelConfig config) {

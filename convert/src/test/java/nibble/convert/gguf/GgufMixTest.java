@@ -85,7 +85,8 @@ class GgufMixTest {
     }
 
     private static ModelConfig config(List<String> words) {
-        Architecture architecture = Architectures.ofGguf(words.get(0), false).orElseThrow();
+        Architecture architecture =
+                Architectures.ofGguf(words.get(0), false, false).orElseThrow();
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.putArray("architectures").add(architecture.className());
         List<String> keys = List.of(

@@ -1,6 +1,8 @@
 package nibble.engine.cuda;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -240,12 +242,26 @@ public final class CudaBackend extends CudaOperations implements Backend {
         IntFunction<DecoderLayer> expanded = index -> read.apply(index).expanded();
         return new CudaLayerFeed(
                 expanded,
-                CudaLayer.groupBytes(expanded.apply(0)),
+                largestGroups(expanded, layers),
                 index -> index + 1 < layers ? index + 1 : -1,
                 card.device(),
                 card.stream(),
                 card.memory(),
                 upload);
+    }
+
+    /** What each group takes at most: layers with experts and without may follow one another. */
+    private static long[] largestGroups(IntFunction<DecoderLayer> read, int layers) {
+        DecoderLayer first = read.apply(0);
+        List<long[]> groups = new ArrayList<>(List.of(CudaLayer.groupBytes(first)));
+        for (int layer = 1; layer < layers; layer++) {
+            DecoderLayer other = read.apply(layer);
+            if (other.hasExperts() != first.hasExperts()) {
+                groups.add(CudaLayer.groupBytes(other));
+                break;
+            }
+        }
+        return CudaLayer.largest(groups);
     }
 
     @Override

@@ -1,8 +1,12 @@
 package nibble.engine.cuda;
 
+import java.util.List;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.StoredLinear;
 import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.LayerScratch;
 import nibble.engine.backend.Streams;
@@ -18,6 +22,15 @@ public final class CudaCalibration {
     private static final long SMALL_THINGS = 1L << 30;
 
     private CudaCalibration() {}
+
+    /** Of the last layer, which has experts if any has. */
+    private static List<StoredLinear> linears(ModelConfig config) {
+        return config.linears(config.layers() - 1);
+    }
+
+    private static List<Expert> expertsOf(ModelConfig config) {
+        return config.experts(config.layers() - 1).map(Experts::all).orElse(List.of());
+    }
 
     /**
      * What there must be room for beside the calibration streams while a layer is quantized: two layers, the second
@@ -39,8 +52,17 @@ public final class CudaCalibration {
     private static long whileSearching(ModelConfig config, int batchTokens) {
         long moments = 0;
         for (LinearInput input : LinearInput.values()) {
-            moments += CudaInputStatistics.bytes(config.width(input));
+            if (expertsOf(config).isEmpty() || input == LinearInput.QKV || input == LinearInput.O) {
+                moments += CudaInputStatistics.bytes(config.width(input));
+            }
         }
+        for (Expert expert : expertsOf(config)) {
+            moments += CudaInputStatistics.bytes(config.width(LinearInput.GATE_UP, expert))
+                    + CudaInputStatistics.bytes(config.width(LinearInput.DOWN, expert));
+        }
+        moments += config.experts()
+                .map(experts -> 2L * batchTokens * experts.chosen() * config.hiddenSize())
+                .orElse(0L);
         return moments + 2 * LayerScratch.columns(config) * batchTokens + scratch(config);
     }
 
@@ -84,9 +106,9 @@ public final class CudaCalibration {
     private static long scratch(ModelConfig config) {
         int largest = 0;
         int widest = 0;
-        for (Linear linear : Linear.values()) {
-            largest = Math.max(largest, config.outFeatures(linear));
-            widest = Math.max(widest, config.inFeatures(linear));
+        for (StoredLinear linear : linears(config)) {
+            largest = Math.max(largest, linear.outFeatures());
+            widest = Math.max(widest, linear.inFeatures());
         }
         return QuantizationScratch.bytes(largest, widest);
     }
@@ -132,8 +154,8 @@ public final class CudaCalibration {
 
     private static long layer(ModelConfig config) {
         long bytes = 0;
-        for (Linear linear : Linear.values()) {
-            bytes += 2L * config.outFeatures(linear) * config.inFeatures(linear);
+        for (StoredLinear linear : linears(config)) {
+            bytes += 2L * linear.outFeatures() * linear.inFeatures();
         }
         return bytes;
     }

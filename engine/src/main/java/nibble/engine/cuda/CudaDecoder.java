@@ -139,6 +139,7 @@ final class CudaDecoder implements Decoder {
             return Optional.empty();
         }
         boolean fits = model.allResident()
+                && config.experts().isEmpty()
                 && DecodedTypes.of(model).isPresent()
                 && model.layer(0).extras().isEmpty()
                 && config.architecture().activation() == Activation.SILU

@@ -1,12 +1,12 @@
 package nibble.engine.cuda;
 
+import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Deque;
 import java.util.List;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
-import nibble.checkpoint.model.LinearInput;
-import nibble.engine.backend.DeviceException;
 import nibble.engine.cuda.data.BlockMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.NibbleMatrix;
@@ -17,6 +17,8 @@ import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.DeviceWeight;
+import nibble.engine.tensor.ExpertMlps;
+import nibble.engine.tensor.FeedForward;
 import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.StoredWeight;
@@ -26,8 +28,8 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
 
 /**
- * A decoder layer in device memory: four groups, one for each input. Linears of a group that have one type are one
- * matrix. The place can be filled again with another layer that fits. Owns its buffers.
+ * A decoder layer in device memory: four groups, one for each input, and where there are experts one for what chooses
+ * them. Linears of an input that have one type are one matrix, those of each expert by themselves. The place can be filled again with another layer that fits. Owns its buffers.
  */
 final class CudaLayer implements AutoCloseable {
     /** Matrices begin at multiples of this. */
@@ -54,19 +56,27 @@ final class CudaLayer implements AutoCloseable {
         }
     }
 
-    private static List<List<Weight>> groups(DecoderLayer layer) {
-        if (layer.hasExperts()) {
-            throw new DeviceException("a mixture of experts is not yet computed on a card; give --device cpu");
+    /** Weights of each group in units: those of a unit share their input, and become one matrix if they can. */
+    private static List<List<List<Weight>>> groups(DecoderLayer layer) {
+        List<List<List<Weight>>> groups = new ArrayList<>();
+        groups.add(List.of(List.of(layer.q(), layer.k(), layer.v())));
+        groups.add(List.of(List.of(layer.o())));
+        List<Mlp> mlps = layer.feedForward().mlps();
+        groups.add(mlps.stream().map(mlp -> List.of(mlp.gate(), mlp.up())).toList());
+        groups.add(mlps.stream().map(mlp -> List.of(mlp.down())).toList());
+        if (layer.feedForward() instanceof ExpertMlps experts) {
+            List<List<Weight>> gates = new ArrayList<>(List.of(List.of(experts.router())));
+            experts.sharedGate().ifPresent(gate -> gates.add(List.of(gate)));
+            groups.add(gates);
         }
-        return Arrays.stream(LinearInput.values())
-                .map(input -> input.readers().stream().map(layer::weight).toList())
-                .toList();
+        return groups;
     }
 
     /** Device memory that each group of a layer takes. */
     static long[] groupBytes(DecoderLayer layer) {
         return groups(layer).stream()
-                .mapToLong(group -> matrices(group).stream()
+                .mapToLong(group -> group.stream()
+                        .flatMap(unit -> matrices(unit).stream())
                         .mapToLong(Together::bytes)
                         .map(CudaLayer::aligned)
                         .sum())
@@ -77,8 +87,11 @@ final class CudaLayer implements AutoCloseable {
     static long[] largest(List<long[]> layers) {
         return layers.stream()
                 .reduce((a, b) -> {
-                    long[] most = a.clone();
-                    Arrays.setAll(most, i -> Math.max(a[i], b[i]));
+                    // A layer with experts has a group more than one without.
+                    long[] most = Arrays.copyOf(a, Math.max(a.length, b.length));
+                    for (int i = 0; i < b.length; i++) {
+                        most[i] = Math.max(most[i], b[i]);
+                    }
                     return most;
                 })
                 .orElseThrow();
@@ -198,30 +211,51 @@ final class CudaLayer implements AutoCloseable {
      * @return the layer with the weights that lie here
      */
     DecoderLayer fill(DecoderLayer layer) {
-        List<List<Weight>> sources = groups(layer);
-        List<CudaWeight> placed = new ArrayList<>();
+        List<List<List<Weight>>> sources = groups(layer);
+        Deque<CudaWeight> placed = new ArrayDeque<>();
         for (int g = 0; g < sources.size(); g++) {
             DeviceMemory.Buffer buffer = buffers.get(g);
             long offset = 0;
-            for (Together matrix : matrices(sources.get(g))) {
-                long bytes = aligned(matrix.bytes());
-                if (offset + bytes > aligned(buffer.bytes())) {
-                    throw new IllegalArgumentException(
-                            matrix.first().name() + ": another shape than in the layer before");
+            for (List<Weight> unit : sources.get(g)) {
+                for (Together matrix : matrices(unit)) {
+                    long bytes = aligned(matrix.bytes());
+                    if (offset + bytes > aligned(buffer.bytes())) {
+                        throw new IllegalArgumentException(
+                                matrix.first().name() + ": another shape than in the layer before");
+                    }
+                    placed.addAll(place(matrix, buffer, offset, gated(unit, matrix)));
+                    offset += bytes;
                 }
-                placed.addAll(place(matrix, buffer, offset, gated(sources.get(g), matrix)));
-                offset += bytes;
             }
         }
         return new DecoderLayer(
                 layer.inputNorm(),
-                placed.get(0),
-                placed.get(1),
-                placed.get(2),
-                placed.get(3),
+                placed.remove(),
+                placed.remove(),
+                placed.remove(),
+                placed.remove(),
                 layer.postAttentionNorm(),
-                new Mlp(placed.get(4), placed.get(5), placed.get(6)),
+                filled(layer.feedForward(), placed),
                 layer.extras());
+    }
+
+    /** The MLPs of weights in the order of their groups: gate and up of each, then down of each, then the gates. */
+    private static FeedForward filled(FeedForward source, Deque<CudaWeight> placed) {
+        List<Weight> gateUp = new ArrayList<>();
+        source.mlps().forEach(_ -> gateUp.addAll(List.of(placed.remove(), placed.remove())));
+        List<Mlp> mlps = new ArrayList<>();
+        for (int i = 0; i < source.mlps().size(); i++) {
+            mlps.add(new Mlp(gateUp.get(2 * i), gateUp.get(2 * i + 1), placed.remove()));
+        }
+        return switch (source) {
+            case Mlp _ -> mlps.getFirst();
+            case ExpertMlps experts ->
+                new ExpertMlps(
+                        placed.remove(),
+                        mlps.subList(0, experts.routed().size()),
+                        experts.shared().map(_ -> mlps.getLast()),
+                        experts.sharedGate().map(_ -> placed.remove()));
+        };
     }
 
     /** Gate and up are interleaved, so that one block of the decode kernel has both factors of SwiGLU. */

@@ -63,15 +63,15 @@ final class PagedAttention implements AutoCloseable {
     private final AttentionKernel attention;
     private final Map<Map<String, Integer>, Geometry> geometries = new HashMap<>();
     /** What the layers of a pass ask for again and again, by identity. */
-    private @Nullable Prepared prepared;
+    private final Map<AttentionShape, Prepared> prepared = new HashMap<>();
+
+    /** The parts of the pass that these are prepared for. */
+    private @Nullable List<SequencePart.InBlocks> preparedParts;
 
     private int @Nullable [] scattered;
     private DeviceMemory.@Nullable Buffer scatteredRows;
 
-    private record Prepared(
-            List<SequencePart.InBlocks> parts,
-            @Nullable PagedInputs single,
-            Map<SequencePart.InBlocks, DeviceMemory.Buffer> blocks)
+    private record Prepared(@Nullable PagedInputs single, Map<SequencePart.InBlocks, DeviceMemory.Buffer> blocks)
             implements AutoCloseable {
         @Override
         public void close() {
@@ -254,13 +254,12 @@ final class PagedAttention implements AutoCloseable {
 
     /** Brings the tables of parts to the card, once for all layers: they are known by the list. */
     private Prepared prepare(AttentionShape shape, List<SequencePart.InBlocks> parts, int rows, Geometry geometry) {
-        Prepared here = prepared;
-        if (here != null && here.parts() == parts) {
-            return here;
+        if (preparedParts != parts) {
+            forgetPrepared();
         }
+        Prepared here = prepared.get(shape);
         if (here != null) {
-            prepared = null;
-            here.close();
+            return here;
         }
         List<SequencePart.InBlocks> single = new ArrayList<>();
         Map<SequencePart.InBlocks, DeviceMemory.Buffer> blocks = new LinkedHashMap<>();
@@ -272,13 +271,21 @@ final class PagedAttention implements AutoCloseable {
                     blocks.put(part, bring(part.blocks(), "blocks of a sequence"));
                 }
             }
-            here = new Prepared(parts, single.isEmpty() ? null : inputs(shape, single, rows, geometry), blocks);
+            here = new Prepared(single.isEmpty() ? null : inputs(shape, single, rows, geometry), blocks);
         } catch (RuntimeException e) {
             blocks.values().forEach(DeviceMemory.Buffer::close);
             throw e;
         }
-        prepared = here;
+        prepared.put(shape, here);
+        preparedParts = parts;
         return here;
+    }
+
+    private void forgetPrepared() {
+        preparedParts = null;
+        List<Prepared> old = List.copyOf(prepared.values());
+        prepared.clear();
+        old.forEach(Prepared::close);
     }
 
     /** Numbers on the card; the caller's. */
@@ -347,10 +354,7 @@ final class PagedAttention implements AutoCloseable {
 
     @Override
     public void close() {
-        if (prepared != null) {
-            prepared.close();
-            prepared = null;
-        }
+        forgetPrepared();
         if (scatteredRows != null) {
             scatteredRows.close();
             scatteredRows = null;
