@@ -61,6 +61,23 @@ class ModelConfigTest {
         assertThat(config.spec(Linear.DOWN, 0).shape()).isEqualTo(Shape.of(hidden, inner));
     }
 
+    /** Weights of the published files; of Gemma 3 those of its text model, 27,432,406,640 less its vision's. */
+    @ParameterizedTest
+    @CsvSource({
+        "llama-2-7b, 6738415616",
+        "qwen3-8b, 8190735360",
+        "smollm3-3b, 3075098624",
+        "olmo-3-7b, 7298011136",
+        "gemma-2-27b, 27227128320",
+        "gemma-3-27b, 27009346304"
+    })
+    void named_shapes_have_the_weights_of_published_files(String name, long weights) {
+        assertThat(ModelShape.named(name).orElseThrow().config().tensors().stream()
+                        .mapToLong(spec -> spec.shape().elements())
+                        .sum())
+                .isEqualTo(weights);
+    }
+
     @Test
     void tensors_come_in_canonical_order() throws IOException {
         List<String> names = TinyCheckpoint.config(folder).tensors().stream()

@@ -41,6 +41,29 @@ public record LayerExtras(
         this(0, biases, headNorms, Map.of());
     }
 
+    /** Returns all that a layer of a model has, with gains of 1 and biases of 0: for layers of random weights. */
+    public static LayerExtras neutral(ModelConfig config, int layer) {
+        Map<Linear, float[]> biases = new EnumMap<>(Linear.class);
+        config.biases().forEach(linear -> biases.put(linear, new float[config.outFeatures(linear)]));
+        Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
+        for (LayerNorm norm : new LayerNorm[] {LayerNorm.ATTENTION_OUT, LayerNorm.MLP_OUT}) {
+            config.norm(norm, layer).ifPresent(_ -> norms.put(norm, ones(config.hiddenSize())));
+        }
+        return new LayerExtras(
+                layer,
+                biases,
+                config.architecture().headNorm() == HeadNorm.NONE
+                        ? Optional.empty()
+                        : Optional.of(new HeadNorms(ones(config.queryNormWidth()), ones(config.keyNormWidth()))),
+                norms);
+    }
+
+    private static float[] ones(int length) {
+        float[] ones = new float[length];
+        java.util.Arrays.fill(ones, 1);
+        return ones;
+    }
+
     /** Returns these with other biases. */
     public LayerExtras withBiases(Map<Linear, float[]> others) {
         return new LayerExtras(layer, others, headNorms, outNorms);
