@@ -20,8 +20,8 @@ import nibble.checkpoint.model.LayerAttention;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LlamaFamily;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.Multipliers;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Multipliers;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.tensor.DType;
 import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
@@ -172,7 +172,7 @@ public final class RandomModel {
     }
 
     /** Random blocks, with scales that give weights of about 1/sqrt(in). */
-    static Weight blocks(Random random, GgufType type, int out, int in, int headDim) {
+    public static Weight blocks(Random random, GgufType type, int out, int in, int headDim) {
         if (type.isPlain()) {
             return half(random, out, in);
         }

@@ -21,6 +21,7 @@ import nibble.engine.forward.Forward;
 import nibble.engine.forward.Taps;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.QuantizedWeight;
@@ -150,7 +151,7 @@ public final class TuningBenchmark {
             Arrays.fill(made.scales(), Float.floatToFloat16((float) (3.0 / spec.maxCode() / Math.sqrt(in))));
             weights.put(linear, new QuantizedWeight(made));
         }
-        return DecoderLayer.of(gains, weights, gains);
+        return DecoderLayer.of(gains, weights, gains, LayerExtras.neutral(config, 0));
     }
 
     /** Makes an embedding, which serves as the head too. */

@@ -37,6 +37,11 @@ public record ModelShape(
             new ModelShape("llama-2-13b", 5120, 13824, 40, 40, 40, 32_000, 4096),
             new ModelShape("llama-2-70b", 8192, 28672, 80, 64, 8, 32_000, 4096),
             new ModelShape("tiny", 128, 384, 4, 4, 2, 4096, 512),
+            new ModelShape("qwen3-8b", 4096, 12288, 36, 32, 8, 151_936, 40_960, qwen3()),
+            new ModelShape("smollm3-3b", 2048, 11008, 36, 16, 4, 128_256, 65_536, smollm3()),
+            new ModelShape("olmo-3-7b", 4096, 11008, 32, 32, 32, 100_278, 65_536, olmo3()),
+            new ModelShape("gemma-2-27b", 4608, 36864, 46, 32, 16, 256_000, 8192, gemma2()),
+            new ModelShape("gemma-3-27b", 5376, 21504, 62, 32, 16, 262_208, 131_072, gemma3()),
             new ModelShape(
                     "mixtral-8x7b",
                     4096,
@@ -85,6 +90,86 @@ public record ModelShape(
                             1e-6,
                             "rope_theta",
                             1e6)));
+
+    private static Map<String, Object> qwen3() {
+        return Map.of(
+                CLASS, "Qwen3ForCausalLM", TYPE, "qwen3", "head_dim", 128, "rms_norm_eps", 1e-6, "rope_theta", 1e6);
+    }
+
+    private static Map<String, Object> smollm3() {
+        return Map.of(
+                CLASS,
+                "SmolLM3ForCausalLM",
+                TYPE,
+                "smollm3",
+                "tie_word_embeddings",
+                true,
+                "rope_theta",
+                5e6,
+                "rms_norm_eps",
+                1e-6);
+    }
+
+    private static Map<String, Object> olmo3() {
+        Map<String, Object> yarn = Map.of("rope_type", "yarn", "factor", 8.0, "original_max_position_embeddings", 8192);
+        return Map.of(
+                CLASS,
+                "Olmo3ForCausalLM",
+                TYPE,
+                "olmo3",
+                "sliding_window",
+                4096,
+                "rope_theta",
+                5e5,
+                "rope_scaling",
+                yarn,
+                "rms_norm_eps",
+                1e-6);
+    }
+
+    private static Map<String, Object> gemma2() {
+        return Map.of(
+                CLASS,
+                "Gemma2ForCausalLM",
+                TYPE,
+                "gemma2",
+                "head_dim",
+                128,
+                "query_pre_attn_scalar",
+                144,
+                "hidden_activation",
+                "gelu_pytorch_tanh",
+                "sliding_window",
+                4096,
+                "tie_word_embeddings",
+                true,
+                "rms_norm_eps",
+                1e-6);
+    }
+
+    private static Map<String, Object> gemma3() {
+        return Map.of(
+                CLASS,
+                "Gemma3ForCausalLM",
+                TYPE,
+                "gemma3_text",
+                "head_dim",
+                128,
+                "query_pre_attn_scalar",
+                168,
+                "hidden_activation",
+                "gelu_pytorch_tanh",
+                "sliding_window",
+                1024,
+                "tie_word_embeddings",
+                true,
+                "rms_norm_eps",
+                1e-6,
+                "rope_theta",
+                1e6,
+                "rope_scaling",
+                Map.of("rope_type", "linear", "factor", 8.0));
+    }
 
     /** Makes the shape of a Llama. */
     public ModelShape(

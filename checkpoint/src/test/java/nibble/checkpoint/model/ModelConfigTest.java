@@ -10,6 +10,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import nibble.checkpoint.TinyCheckpoint;
+import nibble.checkpoint.model.layer.Rope;
+import nibble.checkpoint.model.quantization.QuantizationConfig;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
@@ -56,6 +59,23 @@ class ModelConfigTest {
                 .isEqualTo(new TensorSpec(
                         "model.layers.1.self_attn.k_proj.weight", DType.F16, Shape.of(kvHeads * 128L, hidden)));
         assertThat(config.spec(Linear.DOWN, 0).shape()).isEqualTo(Shape.of(hidden, inner));
+    }
+
+    /** Weights of the published files; of Gemma 3 those of its text model, 27,432,406,640 less its vision's. */
+    @ParameterizedTest
+    @CsvSource({
+        "llama-2-7b, 6738415616",
+        "qwen3-8b, 8190735360",
+        "smollm3-3b, 3075098624",
+        "olmo-3-7b, 7298011136",
+        "gemma-2-27b, 27227128320",
+        "gemma-3-27b, 27009346304"
+    })
+    void named_shapes_have_the_weights_of_published_files(String name, long weights) {
+        assertThat(ModelShape.named(name).orElseThrow().config().tensors().stream()
+                        .mapToLong(spec -> spec.shape().elements())
+                        .sum())
+                .isEqualTo(weights);
     }
 
     @Test

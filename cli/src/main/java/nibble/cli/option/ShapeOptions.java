@@ -9,7 +9,9 @@ public final class ShapeOptions {
     @Option(
             names = "--shape",
             paramLabel = "NAME",
-            description = "Shape of the model: llama-2-7b, llama-2-13b, llama-2-70b, or tiny.")
+            description =
+                    "Shape of the model, as llama-2-7b, gemma-3-27b or tiny; the message for an unknown name lists"
+                            + " all.")
     private String shape = "";
 
     @Option(names = "--layers", paramLabel = "N", description = "Decoder layers. Default: the shape's.")

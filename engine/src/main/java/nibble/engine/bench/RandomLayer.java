@@ -18,6 +18,7 @@ import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
@@ -25,6 +26,7 @@ import nibble.engine.backend.Workers;
 import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
@@ -57,7 +59,7 @@ final class RandomLayer {
         for (Linear linear : Linear.values()) {
             weights.put(linear, dense(linear.path(), config.outFeatures(linear), config.inFeatures(linear)));
         }
-        return DecoderLayer.of(ones(config), weights, ones(config));
+        return layer(config, weights, 0);
     }
 
     /** A layer of 4-bit weights, whose values have the same deviation. */
@@ -82,7 +84,7 @@ final class RandomLayer {
             }
             weights.put(linear, new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales)));
         }
-        return DecoderLayer.of(ones(config), weights, ones(config));
+        return layer(config, weights, 0);
     }
 
     /** Layers of blocks as in a GGUF file; those of the same types share their weights. */
@@ -99,7 +101,7 @@ final class RandomLayer {
                                 linear.path() + " " + type,
                                 name -> of(name, type, config.outFeatures(linear), config.inFeatures(linear))));
             }
-            layers.add(DecoderLayer.of(ones(config), weights, ones(config)));
+            layers.add(layer(config, weights, layer));
         }
         return layers;
     }
@@ -153,6 +155,14 @@ final class RandomLayer {
             case Q6_K -> new int[] {208};
             default -> new int[] {0};
         };
+    }
+
+    private static DecoderLayer layer(ModelConfig config, Map<Linear, Weight> weights, int index) {
+        return DecoderLayer.of(
+                config.norm(LayerNorm.ATTENTION_IN, index).isPresent() ? ones(config) : DecoderLayer.NO_NORM,
+                weights,
+                config.norm(LayerNorm.MLP_IN, index).isPresent() ? ones(config) : DecoderLayer.NO_NORM,
+                LayerExtras.neutral(config, index));
     }
 
     private static float[] ones(ModelConfig config) {

@@ -8,7 +8,6 @@ import java.util.List;
 import java.util.Map;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
-import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.engine.cuda.data.TiledMatrix;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaStream;
@@ -17,24 +16,22 @@ import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
 
 /**
- * Products of 1 to 64 rows of activations with 4-bit weights on the tensor cores, by {@code w4_batch.cu}: the weights
- * are read once and decoded in registers. More rows go in turns of 64. One row by a whole matrix is left to {@link
- * FewRows}, unless the product is fp32 or added to what is there. The file exports what its launch depends on. Owns the
+ * Products of 1 to 64 rows of activations with quantized weights on the tensor cores, by {@code w4_batch.cu} and {@code
+ * block_batch.cu}: the weights are read once and decoded in registers. More rows go in turns of 64. One row by a whole matrix is left to {@link
+ * OneRow}, unless the product is fp32 or added to what is there. The file exports what its launch depends on. Owns the
  * memory through which blocks add up their sums.
  *
  * <p>The result of a row depends neither on the other rows nor on how many they are.
  */
 final class BatchRows implements AutoCloseable {
     /** Steps of a block, of two tiles a warp, below which a warp has one: measured on an H100. */
-    private static final int LEAST_STEPS = 8;
+    private static final int LEAST_STEPS = 10;
 
     /** Rows of one launch. */
     static final int MOST = 64;
     /** Parts of a fused matrix that a launch can store. */
     static final int MOST_PARTS = 3;
 
-    private static final String FILE = "w4_batch.cu";
-    private static final String NAME = "w4_batch";
     /** Numbers of rows that kernels are compiled for. */
     private static final int[] CLASSES = {8, 16, 32, MOST};
     /** Tiles of a chunk in {@code batch_linear.cuh}, by one or two tiles a warp. */
@@ -49,6 +46,9 @@ final class BatchRows implements AutoCloseable {
     private static final int ALIGNMENT = 1024;
 
     private static final int BARRIER_BYTES = 16;
+    /** What two steps have beside weights: eight rows of activations each, and what rounds them up. */
+    private static final int SLACK = 2 * (8 * 576 + 1024) + 2048;
+
     private static final int MOST_SLOTS = 8;
 
     /**
@@ -81,11 +81,10 @@ final class BatchRows implements AutoCloseable {
         CudaDevice.check(cuMemsetD32Async(sums.pointer(0), 0, TICKETS, stream.stream()), "zeros");
     }
 
-    /** Whether one launch can compute these parts: of 4-bit weights, with outputs of one precision. */
+    /** Whether one launch can compute these parts: with outputs of one precision. */
     boolean takes(List<CudaWeight.Tiled> parts, List<CudaMatrix> outs) {
         boolean single = outs.getFirst().single();
-        return parts.getFirst().matrix() instanceof NibbleMatrix
-                && parts.size() <= MOST_PARTS
+        return parts.size() <= MOST_PARTS
                 && outs.stream().allMatch(out -> out.single() == single)
                 && ceil(parts.getFirst().matrix().tiles(), LEAST_CHUNK_TILES) <= TICKETS;
     }
@@ -126,7 +125,7 @@ final class BatchRows implements AutoCloseable {
             columns[i] = parts.get(i).outFeatures();
             offsets[i] = parts.get(i).offset();
         }
-        kernels.kernel(FILE, NAME, launch.constants)
+        kernels.kernel(matrix.kernels().several(), matrix.kernels().severalName(), launch.constants)
                 .launch(
                         stream,
                         Kernel.Grid.of(blocks(matrix, launch.chunkTiles)),
@@ -159,7 +158,8 @@ final class BatchRows implements AutoCloseable {
         List<KernelCache.Code> codes = new ArrayList<>();
         int i = 0;
         do {
-            codes.add(new KernelCache.Code(FILE, constants(matrix, CLASSES[i], warpTiles(matrix))));
+            codes.add(
+                    new KernelCache.Code(matrix.kernels().several(), constants(matrix, CLASSES[i], warpTiles(matrix))));
         } while (CLASSES[i++] < rows && i < CLASSES.length);
         return codes;
     }
@@ -179,8 +179,8 @@ final class BatchRows implements AutoCloseable {
         }
         while (true) {
             Map<String, Integer> constants = constants(matrix, CLASSES[i], warpTiles);
-            int[] exported = kernels.integers(FILE, NAME + "_launch", constants);
-            int slots = (device.sharedBytesPerBlock() - OTHER_SHARED_BYTES - ALIGNMENT) / (exported[1] + BARRIER_BYTES);
+            int[] exported = exported(matrix, constants);
+            int slots = slots(exported);
             if (slots >= 2 || i == 0) {
                 slots = Math.clamp(slots, 1, MOST_SLOTS);
                 return new Launch(constants, CLASSES[i], exported[0], exported[1], exported[2], slots);
@@ -189,10 +189,24 @@ final class BatchRows implements AutoCloseable {
         }
     }
 
-    /** Small chunks for small matrices: fewer blocks then share a chunk, but each step brings as much of x. */
+    private int[] exported(TiledMatrix matrix, Map<String, Integer> constants) {
+        return kernels.integers(matrix.kernels().several(), matrix.kernels().severalName() + "_launch", constants);
+    }
+
+    private int slots(int[] exported) {
+        return (device.sharedBytesPerBlock() - OTHER_SHARED_BYTES - ALIGNMENT) / (exported[1] + BARRIER_BYTES);
+    }
+
+    /**
+     * Small chunks for small matrices: fewer blocks then share a chunk, but each step brings as much of x. Also where a
+     * card has not the shared memory for two large steps of blocks of GGUF.
+     */
     private int warpTiles(TiledMatrix matrix) {
         long steps = (long) ceil(matrix.tiles(), MOST_CHUNK_TILES) * matrix.units();
-        return steps < LEAST_STEPS * device.multiprocessors() ? 1 : 2;
+        return steps < LEAST_STEPS * device.multiprocessors()
+                        || 2L * MOST_CHUNK_TILES * matrix.unitBytes() + SLACK > device.sharedBytesPerBlock()
+                ? 1
+                : 2;
     }
 
     /**

@@ -7,7 +7,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.stream.IntStream;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.CacheType;
@@ -182,8 +181,6 @@ final class CudaBatchDecoder implements BatchDecoder {
         Set<KernelCache.Code> codes = new LinkedHashSet<>();
         codes.addAll(PagedAttention.codes(attention));
         codes.addAll(BestLogits.codes());
-        int[] counts = IntStream.concat(IntStream.of(CLASSES).filter(c -> c < rows), IntStream.of(rows))
-                .toArray();
         Set<TiledMatrix> matrices = new LinkedHashSet<>();
         for (int i = 0; i < model.config().layers(); i++) {
             model.layer(i).weights().forEach(weight -> {
@@ -195,7 +192,7 @@ final class CudaBatchDecoder implements BatchDecoder {
         if (model.head() instanceof CudaWeight.Tiled head) {
             matrices.add(head.matrix());
         }
-        matrices.forEach(matrix -> codes.addAll(backend.products.codes(matrix, counts)));
+        matrices.forEach(matrix -> codes.addAll(backend.products.codes(matrix, rows)));
         return codes;
     }
 

@@ -1,12 +1,9 @@
 package nibble.engine.cuda;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Map;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
-import nibble.engine.cuda.data.NibbleMatrix;
 import nibble.engine.cuda.data.TiledMatrix;
 import nibble.engine.cuda.driver.Cublas;
 import nibble.engine.cuda.driver.CudaDevice;
@@ -18,9 +15,9 @@ import nibble.engine.cuda.driver.KernelCache;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Products of activations with weights: cuBLAS on fp16 weights; quantized weights are read as they are for {@link
- * FewRows}, and for more expanded into fp16 a piece at a time, on a stream of its own, so that the next piece expands
- * while cuBLAS multiplies by this one. Owns the pieces' memory.
+ * Products of activations with weights: cuBLAS on fp16 weights. Quantized weights are read as they are for one row
+ * ({@link OneRow}) and for some ({@link BatchRows}). For more they are expanded into fp16 a piece at a time, on a stream
+ * of its own, so that the next piece expands while cuBLAS multiplies by this one. Owns the pieces' memory.
  */
 final class Products implements AutoCloseable {
     /** Most bytes of a piece, unless 256 rows are more. */
@@ -28,8 +25,6 @@ final class Products implements AutoCloseable {
 
     /** Most rows that reading weights as they are is faster for than expanding them first. */
     private static final int MOST_FUSED = 192;
-    /** The same of GGUF's blocks, which are read anew for every 8 rows. */
-    private static final int MOST_IN_TURNS = 32;
 
     private static final int PIECES = 2;
     private static final int THREADS = 256;
@@ -48,7 +43,7 @@ final class Products implements AutoCloseable {
     private final KernelCache kernels;
     private final Cublas cublas;
     private final CudaStream compute;
-    private final FewRows fewRows;
+    private final OneRow oneRow;
     private final BatchRows batchRows;
     private final CudaStream expansion = new CudaStream();
     private final Piece[] pieces = {new Piece(), new Piece()};
@@ -65,15 +60,15 @@ final class Products implements AutoCloseable {
         this.kernels = kernels;
         this.cublas = cublas;
         this.compute = compute;
-        this.fewRows = new FewRows(kernels, device);
+        this.oneRow = new OneRow(kernels, device);
         this.batchRows = new BatchRows(device, memory, kernels, compute);
     }
 
-    /** Returns the code that products of these numbers of rows with a quantized matrix run. */
-    List<KernelCache.Code> codes(TiledMatrix matrix, int... rows) {
-        return matrix instanceof NibbleMatrix
-                ? batchRows.codes(matrix, Arrays.stream(rows).max().orElse(1))
-                : FewRows.codes(matrix, rows);
+    /** Returns the code that products of up to so many rows with a quantized matrix run. */
+    List<KernelCache.Code> codes(TiledMatrix matrix, int rows) {
+        List<KernelCache.Code> codes = new ArrayList<>(batchRows.codes(matrix, rows));
+        codes.add(OneRow.code(matrix));
+        return codes;
     }
 
     void multiply(CudaMatrix x, CudaWeight.Dense weight, CudaMatrix out, boolean accumulate) {
@@ -111,21 +106,20 @@ final class Products implements AutoCloseable {
         TiledMatrix matrix = parts.getFirst().matrix();
         List<CudaMatrix> tos =
                 outs.stream().map(out -> CudaMatrix.of(owner, out)).toList();
-        boolean several = matrix instanceof NibbleMatrix;
-        if (x.rows() <= (several ? 1 : MOST_IN_TURNS)
+        if (x.rows() == 1
                 && parts.getFirst().whole()
                 && !accumulate
-                && (!tos.getFirst().single() || FewRows.single(matrix))) {
-            fewRows.multiply(
-                    compute, x, matrix, tos.getFirst().address(), tos.getFirst().single());
+                && (!tos.getFirst().single() || OneRow.single(matrix))) {
+            oneRow.multiply(
+                    compute,
+                    x.address(),
+                    matrix,
+                    tos.getFirst().address(),
+                    tos.getFirst().single());
             return;
         }
         if (x.rows() <= MOST_FUSED && batchRows.takes(parts, tos)) {
             batchRows.multiply(x, parts, tos, accumulate);
-            return;
-        }
-        if (!several && x.rows() <= MOST_IN_TURNS && tos.stream().noneMatch(CudaMatrix::single)) {
-            multiplyFewRows(x, parts, tos, accumulate);
             return;
         }
         if (!recording) {
@@ -171,30 +165,6 @@ final class Products implements AutoCloseable {
             }
             inGraphs.forEach(DeviceMemory.Buffer::close);
             inGraphs.clear();
-        }
-    }
-
-    private void multiplyFewRows(
-            CudaMatrix x, List<CudaWeight.Tiled> parts, List<CudaMatrix> outs, boolean accumulate) {
-        TiledMatrix matrix = parts.getFirst().matrix();
-        try (DeviceMemory.Buffer all = memory.allocate(2L * x.rows() * matrix.rows(), "outputs of a fused matrix")) {
-            fewRows.multiply(compute, x, matrix, all.address(), false);
-            for (int i = 0; i < parts.size(); i++) {
-                CudaWeight.Tiled part = parts.get(i);
-                kernels.kernel("elementwise.cu", "take_part", Map.of())
-                        .launch(
-                                compute,
-                                new Kernel.Grid((part.outFeatures() + THREADS - 1) / THREADS, x.rows(), 1),
-                                THREADS,
-                                0,
-                                all.address(),
-                                matrix.rows(),
-                                outs.get(i).address(),
-                                part.outFeatures(),
-                                part.offset(),
-                                part.spread(),
-                                accumulate ? 1 : 0);
-            }
         }
     }
 

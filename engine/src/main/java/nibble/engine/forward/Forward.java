@@ -2,10 +2,10 @@ package nibble.engine.forward;
 
 import java.util.List;
 import nibble.checkpoint.model.Expert;
-import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.KeyValueCache;

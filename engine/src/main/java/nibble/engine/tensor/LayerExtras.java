@@ -4,11 +4,11 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.HeadNorm;
-import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LayerNorm;
 
 /**
  * Holds what only some architectures have in a decoder layer beside its two norms and seven linears. Small vectors on
@@ -39,6 +39,29 @@ public record LayerExtras(
     /** Holds those of a layer that attends as the model's first one does, and whose halves have no norm behind them. */
     public LayerExtras(Map<Linear, float[]> biases, Optional<HeadNorms> headNorms) {
         this(0, biases, headNorms, Map.of());
+    }
+
+    /** Returns all that a layer of a model has, with gains of 1 and biases of 0: for layers of random weights. */
+    public static LayerExtras neutral(ModelConfig config, int layer) {
+        Map<Linear, float[]> biases = new EnumMap<>(Linear.class);
+        config.biases().forEach(linear -> biases.put(linear, new float[config.outFeatures(linear)]));
+        Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
+        for (LayerNorm norm : new LayerNorm[] {LayerNorm.ATTENTION_OUT, LayerNorm.MLP_OUT}) {
+            config.norm(norm, layer).ifPresent(_ -> norms.put(norm, ones(config.hiddenSize())));
+        }
+        return new LayerExtras(
+                layer,
+                biases,
+                config.architecture().headNorm() == HeadNorm.NONE
+                        ? Optional.empty()
+                        : Optional.of(new HeadNorms(ones(config.queryNormWidth()), ones(config.keyNormWidth()))),
+                norms);
+    }
+
+    private static float[] ones(int length) {
+        float[] ones = new float[length];
+        java.util.Arrays.fill(ones, 1);
+        return ones;
     }
 
     /** Returns these with other biases. */

@@ -1,6 +1,6 @@
 // Linears of 1 to 64 rows of activations: out[m, row] = sum over columns of x[m, column] W[row, column], fp16 x, fp32 sums, by
-// the tensor cores with the weights as the operand in registers, where they are decoded. A kind of weights (w4_batch.cu)
-// gives
+// the tensor cores with the weights as the operand in registers, where they are decoded. A kind of weights (w4_batch.cu,
+// block_batch.cu) gives
 //
 //   BYTES                                        of a unit: a tile of 16 rows by 256 columns
 //   X_BYTES                                      of ROWS rows of x, 256 columns, in shared memory
@@ -133,6 +133,13 @@ DEVICE void store_four(const Product& p, int chunk, int row, int m, float4 sum) 
     }
 }
 
+// What the block has written before comes before it, and what others had written before theirs is seen after it.
+DEVICE int take_ticket(int* tickets) {
+    int before;
+    asm volatile("atom.add.acq_rel.gpu.global.s32 %0, [%1], 1;" : "=r"(before) : "l"(tickets) : "memory");
+    return before;
+}
+
 // By the warps that multiply: to the sums of all blocks that have a part of the chunk, in order. False but for the last of them.
 DEVICE bool add_up(const Product& p, const Share& share, BatchSums& sum, int chunk) {
     __shared__ int last;
@@ -147,10 +154,8 @@ DEVICE bool add_up(const Product& p, const Share& share, BatchSums& sum, int chu
     }
     sync_threads<BATCH_THREADS>();
     if (threadIdx.x == 0) {
-        __threadfence();
-        last = atomicAdd(p.tickets + chunk, 1) == end - first - 1;
+        last = take_ticket(p.tickets + chunk) == end - first - 1;
         if (last) p.tickets[chunk] = 0;
-        __threadfence();
     }
     sync_threads<BATCH_THREADS>();
     if (!last) return false;

@@ -210,17 +210,6 @@ extern "C" __global__ void subtract(const half_t* a, const half_t* b, half_t* ou
     }
 }
 
-// One part of the outputs of a fused 4-bit matrix (w4.cuh): part[t, i] (+)= all[t, offset + i / 8 * spread + i % 8].
-// Grid: (blocks over part_columns, rows).  Block: 256.
-extern "C" __global__ void take_part(
-    const half_t* all, int all_columns, half_t* part, int part_columns, int offset, int spread, int accumulate) {
-    int i = blockIdx.x * 256 + threadIdx.x;
-    if (i >= part_columns) return;
-    half_t value = all[(long long)blockIdx.y * all_columns + offset + i / 8 * spread + i % 8];
-    half_t* to = part + (long long)blockIdx.y * part_columns + i;
-    *to = accumulate ? to_half(to_float(*to) + to_float(value)) : value;
-}
-
 // --- conversions.  Grid: blocks over n.  Block: 256. ---------------------------------------------------------------
 
 // overflow counts finite values that fp16 cannot hold.

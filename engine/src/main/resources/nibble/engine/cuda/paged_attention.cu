@@ -28,9 +28,11 @@ constexpr bool HAS_WINDOW = false;
 
 constexpr int BLOCK_TOKENS = 16;
 constexpr int MOST_ITEMS = 16;  // of a row
-constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 3 : 2;
 #ifdef CODES
+constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 4 : 2;
 constexpr bool TWO_STEPS = HEAD_DIM <= 64;  // one is on its way while one is computed, where there are registers
+#else
+constexpr int BLOCKS_PER_SM = HEAD_DIM <= 128 ? 3 : 2;
 #endif
 
 // threads, blocks a multiprocessor holds, blocks of query heads a kv head has, keys that a round of the warps takes

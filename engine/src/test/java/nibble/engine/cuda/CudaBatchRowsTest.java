@@ -7,10 +7,13 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import nibble.checkpoint.gguf.GgufType;
+import nibble.engine.RandomModel;
 import nibble.engine.backend.Backend;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.Weight;
+import nibble.engine.tensor.WeightRows;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 import org.junit.jupiter.api.Assumptions;
@@ -37,7 +40,14 @@ class CudaBatchRowsTest {
     static Stream<Weight> weights() {
         Random random = new Random(3);
         return Stream.of(
-                quantized(random, 1096, 2080, 32), quantized(random, 264, 4096, 128), quantized(random, 520, 1056, -1));
+                quantized(random, 1096, 2080, 32),
+                quantized(random, 264, 4096, 128),
+                quantized(random, 520, 1056, -1),
+                RandomModel.blocks(random, GgufType.Q4_0, 520, 1056, 0),
+                RandomModel.blocks(random, GgufType.Q8_0, 1096, 2080, 0),
+                RandomModel.blocks(random, GgufType.Q4_K, 264, 4096, 0),
+                RandomModel.blocks(random, GgufType.Q6_K, 1096, 2048, 0),
+                RandomModel.blocks(random, GgufType.IQ4_XS, 264, 2048, 0));
     }
 
     @ParameterizedTest
@@ -67,6 +77,34 @@ class CudaBatchRowsTest {
             float[] first = product(backend, weight, x);
             for (int i = 0; i < 20; i++) {
                 assertThat(product(backend, weight, x)).isEqualTo(first);
+            }
+        }
+    }
+
+    /** Outputs are fp16, weights of 4 bits too; sums are fp32. */
+    @ParameterizedTest
+    @MethodSource("weights")
+    void a_product_is_that_of_the_weights(Weight weight) {
+        int in = weight.inFeatures();
+        int rows = 19;
+        float[] x = values(rows * in);
+        float[] w = new float[in];
+        try (CudaBackend backend = CudaBackend.open(0, Long.MAX_VALUE, 2)) {
+            float[] found = product(backend, weight, x);
+            for (int n = 0; n < weight.outFeatures(); n++) {
+                WeightRows.read(weight, n, 0, in, w, 0);
+                for (int row = 0; row < rows; row++) {
+                    double sum = 0;
+                    double size = 0;
+                    for (int k = 0; k < in; k++) {
+                        sum += (double) x[row * in + k] * w[k];
+                        size += Math.abs((double) x[row * in + k] * w[k]);
+                    }
+                    double bound = 0x1p-11 * Math.abs(sum) + (0x1p-11 + (in + 3) * 0x1p-24) * size / 4 + 1e-6;
+                    assertThat(Math.abs(found[row * weight.outFeatures() + n] - sum))
+                            .as("row %d, output %d", row, n)
+                            .isLessThan(bound);
+                }
             }
         }
     }

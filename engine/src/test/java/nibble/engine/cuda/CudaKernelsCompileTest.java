@@ -69,7 +69,10 @@ class CudaKernelsCompileTest {
         "blocks.cu, -DBLOCK_TYPE=14",
         "blocks.cu, -DBLOCK_TYPE=23",
         "block_linear.cu, -DBLOCK_TYPE=11 -DROWS=1",
-        "block_linear.cu, -DBLOCK_TYPE=8 -DROWS=8",
+        "block_linear.cu, -DBLOCK_TYPE=8 -DROWS=1",
+        "block_batch.cu, -DBLOCK_TYPE=2 -DROWS=64 -DWARP_TILES=2",
+        "block_batch.cu, -DBLOCK_TYPE=12 -DROWS=16 -DWARP_TILES=1",
+        "block_batch.cu, -DBLOCK_TYPE=14 -DROWS=64 -DWARP_TILES=2",
     })
     void compiles_for_every_architecture_without_a_warning(String file, String constants) throws Exception {
         Path nvcc = nvcc();

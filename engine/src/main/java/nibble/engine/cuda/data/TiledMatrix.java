@@ -12,7 +12,8 @@ public sealed interface TiledMatrix permits NibbleMatrix, BlockMatrix {
     int UNIT_COLUMNS = 256;
 
     /** Names the kernels of a layout: the resource, what its kernels' names begin with. */
-    record Kernels(String few, String fewName, String expansion, String expansionName) {}
+    record Kernels(
+            String one, String oneName, String several, String severalName, String expansion, String expansionName) {}
 
     /** Returns the rows of all parts together. */
     int rows();

@@ -82,6 +82,9 @@ public final class KernelCache implements AutoCloseable {
     private final Map<String, Future<byte[]>> ahead = new HashMap<>();
 
     private final ThreadPoolExecutor compilers = compilers();
+    /** NVRTC must not compile while the process ends: its own end takes from under it what it uses. */
+    private final Thread atExit = new Thread(this::stopCompilers, "nibble-nvrtc-stop");
+
     private final Map<String, CUmodule> modules = new HashMap<>();
     private final Map<String, Kernel> kernels = new HashMap<>();
     /** Constants of modules, which are read once: reading waits for the card. */
@@ -92,6 +95,7 @@ public final class KernelCache implements AutoCloseable {
     public KernelCache(CudaDevice device) {
         this.architecture = device.architecture();
         this.launch = new KernelLaunch();
+        Runtime.getRuntime().addShutdownHook(atExit);
     }
 
     private static ThreadPoolExecutor compilers() {
@@ -276,10 +280,25 @@ public final class KernelCache implements AutoCloseable {
         }
     }
 
-    @Override
-    public void close() {
+    /** Drops what waits, and waits for what compiles: a few seconds at most. */
+    private void stopCompilers() {
         compilers.getQueue().clear();
         compilers.shutdown();
+        try {
+            compilers.awaitTermination(1, TimeUnit.MINUTES);
+        } catch (InterruptedException e) {
+            Thread.currentThread().interrupt();
+        }
+    }
+
+    @Override
+    public void close() {
+        stopCompilers();
+        try {
+            Runtime.getRuntime().removeShutdownHook(atExit);
+        } catch (IllegalStateException e) {
+            // The process ends already.
+        }
         modules.values().forEach(module -> CudaDevice.check(cuModuleUnload(module), "unloading kernels"));
         modules.clear();
         kernels.clear();

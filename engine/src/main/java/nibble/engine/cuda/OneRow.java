@@ -1,11 +1,8 @@
 package nibble.engine.cuda;
 
-import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Map;
 import nibble.engine.cuda.data.BlockMatrix;
-import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.TiledMatrix;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaStream;
@@ -13,13 +10,10 @@ import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelCache;
 
 /**
- * Products of a few rows of activations with a whole matrix of quantized weights, which are read once and never
- * expanded. {@code w4_linear.cu} takes one row by 4-bit weights; {@link BatchRows} has all others of them. {@code
- * block_linear.cu} takes 1 to 8 rows by GGUF's blocks. More rows go in turns of 8, so that weights are read once a
- * turn. The files export what their launch depends on.
+ * Products of one row of activations with a whole matrix of quantized weights, by {@code w4_linear.cu} and {@code
+ * block_linear.cu}, which export what their launch depends on. {@link BatchRows} has other numbers of rows, and parts.
  */
-final class FewRows {
-    private static final int MOST = 8;
+final class OneRow {
     /** Shared memory that the activations of a panel may take. */
     private static final int PANEL_BYTES = 65536;
 
@@ -34,7 +28,7 @@ final class FewRows {
     private final KernelCache kernels;
     private final CudaDevice device;
 
-    FewRows(KernelCache kernels, CudaDevice device) {
+    OneRow(KernelCache kernels, CudaDevice device) {
         this.kernels = kernels;
         this.device = device;
     }
@@ -44,52 +38,41 @@ final class FewRows {
         return matrix instanceof BlockMatrix;
     }
 
+    /** Returns the code of such a product with a matrix. */
+    static KernelCache.Code code(TiledMatrix matrix) {
+        return new KernelCache.Code(matrix.kernels().one(), constants(matrix));
+    }
+
+    private static Map<String, Integer> constants(TiledMatrix matrix) {
+        Map<String, Integer> constants = new HashMap<>(matrix.constants());
+        constants.put("ROWS", 1);
+        return constants;
+    }
+
     /**
      * {@code out = x wᵀ}, of as many columns as the whole matrix has rows.
      *
      * @param single fp32 out instead of fp16, where {@link #single(TiledMatrix)}
      */
-    void multiply(CudaStream stream, CudaMatrix x, TiledMatrix matrix, long out, boolean single) {
-        long outBytes = (long) matrix.rows() * (single ? Float.BYTES : Short.BYTES);
-        for (int row = 0; row < x.rows(); row += MOST) {
-            multiply(stream, x.address(row), Math.min(MOST, x.rows() - row), matrix, out + row * outBytes, single);
-        }
-    }
-
-    /** Returns the code of products of each of these numbers of rows with a matrix. */
-    static List<KernelCache.Code> codes(TiledMatrix matrix, int... rows) {
-        List<KernelCache.Code> codes = new ArrayList<>();
-        for (int count : rows) {
-            codes.add(new KernelCache.Code(matrix.kernels().few(), constants(matrix, Math.min(MOST, count))));
-        }
-        return codes;
-    }
-
-    private static Map<String, Integer> constants(TiledMatrix matrix, int rows) {
-        Map<String, Integer> constants = new HashMap<>(matrix.constants());
-        constants.put("ROWS", rows);
-        return constants;
-    }
-
-    private void multiply(CudaStream stream, long x, int rows, TiledMatrix matrix, long out, boolean single) {
+    void multiply(CudaStream stream, long x, TiledMatrix matrix, long out, boolean single) {
         TiledMatrix.Kernels names = matrix.kernels();
-        Map<String, Integer> constants = constants(matrix, rows);
+        Map<String, Integer> constants = constants(matrix);
         Launch launch = launches.computeIfAbsent(
-                constants, _ -> Launch.of(kernels.integers(names.few(), names.fewName() + "_launch", constants)));
+                constants, _ -> Launch.of(kernels.integers(names.one(), names.oneName() + "_launch", constants)));
         int units = matrix.units();
         int tilesPerBlock = ceil(matrix.tiles(), device.multiprocessors());
-        int panelUnits = Math.min(units, Math.max(1, PANEL_BYTES / (2 * rows) / launch.unitColumns));
+        int panelUnits = Math.min(units, Math.max(1, PANEL_BYTES / 2 / launch.unitColumns));
         int panels = ceil(units, panelUnits);
         int rest = launch.fixedBytes
-                + 2 * rows * (panelUnits * launch.unitColumns + 32)
-                + (panels > 1 ? Float.BYTES * launch.tileRows * rows * tilesPerBlock : 0);
+                + 2 * (panelUnits * launch.unitColumns + 32)
+                + (panels > 1 ? Float.BYTES * launch.tileRows * tilesPerBlock : 0);
         int perSlot = launch.warps * launch.unitBytes + 64;
         int slots = (device.sharedBytesPerMultiprocessor() / 2 - 1024 - rest) / perSlot;
         if (slots < 2) {
             slots = (device.sharedBytesPerBlock() - rest) / perSlot;
         }
         slots = Math.min(slots, ceil(tilesPerBlock * units, launch.warps));
-        kernels.kernel(names.few(), names.fewName() + (single ? "_single" : ""), constants)
+        kernels.kernel(names.one(), names.oneName() + (single ? "_single" : ""), constants)
                 .launch(
                         stream,
                         Kernel.Grid.of(ceil(matrix.tiles(), tilesPerBlock)),
