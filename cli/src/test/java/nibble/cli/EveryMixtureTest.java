@@ -115,8 +115,8 @@ class EveryMixtureTest {
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
         Path fitted = quantize(model, "fitted", "--method", "best");
-        JsonNode report = JSON.readTree(
-                fitted.resolve("quantization_report.json").toFile());
+        JsonNode report =
+                JSON.readTree(fitted.resolve("quantization_report.json").toFile());
         assertThat(report.get("mean_relative_error").asDouble())
                 .isBetween(0.0, 0.5 * report.get("mean_rtn_relative_error").asDouble());
         assertThat(report.at("/layers/0/experts/routed_tokens")).isNotEmpty();

@@ -100,7 +100,9 @@ public final class LayerFitter {
         }
         QuantizedLayer layer = finished(source, scales, made);
         return new LayerQuantizer.Outcome(
-                layer, new QuantizationReport.Layer(source.layer(), List.copyOf(linears.values()), pairs, seen == null ? null : seen.report()));
+                layer,
+                new QuantizationReport.Layer(
+                        source.layer(), List.copyOf(linears.values()), pairs, seen == null ? null : seen.report()));
     }
 
     /**
@@ -180,8 +182,8 @@ public final class LayerFitter {
             Map<LayerLinear, QuantizedLinear> made,
             Map<LayerLinear, QuantizationReport.Linear> reports) {
         progress.stage(Stage.SCALE_SEARCH);
-        Choice choice =
-                scaleSearch.search(pair, source, name -> inputs.apply(name).input(), linear -> progress.add(Work.product(linear)));
+        Choice choice = scaleSearch.search(
+                pair, source, name -> inputs.apply(name).input(), linear -> progress.add(Work.product(linear)));
         scales.set(pair, choice.scales());
         LayerLinear producer = pair.producer();
         if (producer != null) {

@@ -237,7 +237,8 @@ public final class Forward implements AutoCloseable {
     }
 
     private ExpertPass experts() {
-        return new ExpertPass(config.experts().orElseThrow(), config.architecture().activation(), backend);
+        return new ExpertPass(
+                config.experts().orElseThrow(), config.architecture().activation(), backend);
     }
 
     private void addMlp(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
