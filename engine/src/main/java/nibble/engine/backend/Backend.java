@@ -88,7 +88,9 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      * @param x after the final norm, [tokens, hidden]
      * @param next one id a row
      */
-    float[] logProbabilities(Weight head, float cap, Matrix x, int[] next);
+    default float[] logProbabilities(Weight head, float cap, Matrix x, int[] next) {
+        return score(head, cap, x, next).logProbabilities();
+    }
 
     /** Computes {@link #logProbabilities}, and with each the likeliest id of its row. */
     TokenScores score(Weight head, float cap, Matrix x, int[] next);

@@ -17,9 +17,9 @@ import nibble.engine.cuda.driver.KernelCache;
 
 /**
  * Products of 1 to 64 rows of activations with quantized weights on the tensor cores, by {@code w4_batch.cu} and {@code
- * block_batch.cu}: the weights are read once and decoded in registers. More rows go in turns of 64. One row by a whole matrix is left to {@link
- * OneRow}, unless the product is fp32 or added to what is there. The file exports what its launch depends on. Owns the
- * memory through which blocks add up their sums.
+ * block_batch.cu}: the weights are read once and decoded in registers. More rows go in turns of 64. One row by a whole
+ * matrix is left to {@link OneRow}, unless the product is fp32 or added to what is there. The files export what their
+ * launch depends on. Owns the memory through which blocks add up their sums.
  *
  * <p>The result of a row depends neither on the other rows nor on how many they are.
  */

@@ -373,11 +373,6 @@ public final class CudaBackend extends CudaOperations implements Backend {
     }
 
     @Override
-    public float[] logProbabilities(Weight head, float cap, Matrix x, int[] next) {
-        return score(head, cap, x, next).logProbabilities();
-    }
-
-    @Override
     public TokenScores score(Weight head, float cap, Matrix x, int[] next) {
         return scoring.score(head, cap, x, next);
     }

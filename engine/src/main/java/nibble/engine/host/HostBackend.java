@@ -3,6 +3,7 @@ package nibble.engine.host;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.function.IntFunction;
+import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.fit.HostPairedMoments;
@@ -95,6 +96,28 @@ abstract class HostBackend implements Backend {
     @Override
     public void copyRows(Matrix source, int from, int count, Matrix target, int firstRow) {
         HostMatrix.copyRows(source, from, count, target, firstRow);
+    }
+
+    /** Computes attention of several sequences, one after another. */
+    final void attendApart(
+            AttentionShape shape,
+            int sequences,
+            Matrix query,
+            int firstPosition,
+            Matrix keys,
+            Matrix values,
+            Matrix out) {
+        int length = query.rows() / sequences;
+        int keyRows = keys.rows() / sequences;
+        for (int s = 0; s < sequences; s++) {
+            try (Matrix q = upload(download(query, s * length, length), length, query.columns());
+                    Matrix k = upload(download(keys, s * keyRows, keyRows), keyRows, keys.columns());
+                    Matrix v = upload(download(values, s * keyRows, keyRows), keyRows, values.columns());
+                    Matrix o = allocate(length, out.columns())) {
+                attention(shape, 1, q, firstPosition, k, v, o);
+                copyRows(o, 0, length, out, s * length);
+            }
+        }
     }
 
     /**

@@ -246,11 +246,6 @@ public final class ReferenceBackend extends HostBackend {
     }
 
     @Override
-    public float[] logProbabilities(Weight head, float cap, Matrix x, int[] next) {
-        return score(head, cap, x, next).logProbabilities();
-    }
-
-    @Override
     public TokenScores score(Weight head, float cap, Matrix x, int[] next) {
         Extents.logProbabilities(head, x, next);
         int k = head.inFeatures();

@@ -233,17 +233,7 @@ public final class VectorBackend extends HostBackend {
                     HostMatrix.values(out));
             return;
         }
-        int length = query.rows() / sequences;
-        int keyRows = keys.rows() / sequences;
-        for (int s = 0; s < sequences; s++) {
-            try (Matrix q = upload(download(query, s * length, length), length, query.columns());
-                    Matrix k = upload(download(keys, s * keyRows, keyRows), keyRows, keys.columns());
-                    Matrix v = upload(download(values, s * keyRows, keyRows), keyRows, values.columns());
-                    Matrix o = allocate(length, out.columns())) {
-                attention(shape, 1, q, firstPosition, k, v, o);
-                copyRows(o, 0, length, out, s * length);
-            }
-        }
+        attendApart(shape, sequences, query, firstPosition, keys, values, out);
     }
 
     /** Computes parts of few queries with the keys in their blocks, all in one call of the threads. */
@@ -312,11 +302,6 @@ public final class VectorBackend extends HostBackend {
     public void cap(Matrix x, float most) {
         float[] values = HostMatrix.values(x);
         forEachPiece(values.length, (first, end) -> Cap.run(values, first, end, most));
-    }
-
-    @Override
-    public float[] logProbabilities(Weight head, float cap, Matrix x, int[] next) {
-        return score(head, cap, x, next).logProbabilities();
     }
 
     @Override
