@@ -45,9 +45,10 @@ final class FittingWork implements LayerWork {
             LayerJournal journal,
             Workers workers,
             WorkProgress progress) {
-        if (job.source().config().experts().isPresent()) {
+        if (job.source().config().experts().isPresent() && job.options().steps() > 0) {
             throw new BadCheckpointException(
-                    job.source().configFile(), "method best does not yet fit mixtures of experts; take --method awq");
+                    job.source().configFile(),
+                    "steps of tuning are not yet taken for mixtures of experts; give --steps 0");
         }
         this.job = job;
         this.devices = devices;

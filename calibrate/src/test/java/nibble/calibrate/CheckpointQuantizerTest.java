@@ -25,7 +25,7 @@ import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.convert.RandomCheckpoint;
 import nibble.datasets.CalibrationText;

@@ -18,7 +18,7 @@ import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backends;
 import nibble.engine.Llama;

@@ -6,7 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.safetensors.ShardPlan;
 import nibble.checkpoint.safetensors.ShardedWriter;
 import nibble.checkpoint.tensor.DType;

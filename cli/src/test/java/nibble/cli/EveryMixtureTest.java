@@ -100,7 +100,7 @@ class EveryMixtureTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"qwen2-moe, awq", "qwen3-moe, rtn"})
+    @CsvSource({"qwen2-moe, awq", "qwen3-moe, rtn", "mixtral, best"})
     void has_the_same_bytes_with_any_number_of_threads(String name, String method) throws IOException {
         Path model = model(name);
         Path one = quantize(model, "one", "--method", method, "--threads", "1");
@@ -108,6 +108,41 @@ class EveryMixtureTest {
         assertThat(two.resolve("model.safetensors")).hasSameBinaryContentAs(one.resolve("model.safetensors"));
         assertThat(two.resolve("quantization_report.json"))
                 .hasSameBinaryContentAs(one.resolve("quantization_report.json"));
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe"})
+    void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
+        Path model = model(name);
+        Path fitted = quantize(model, "fitted", "--method", "best");
+        JsonNode report =
+                JSON.readTree(fitted.resolve("quantization_report.json").toFile());
+        assertThat(report.get("mean_relative_error").asDouble())
+                .isBetween(0.0, 0.5 * report.get("mean_rtn_relative_error").asDouble());
+        assertThat(report.at("/layers/0/experts/routed_tokens")).isNotEmpty();
+        run("verify", fitted, "--against", model);
+        TerminalCapture terminal = new TerminalCapture();
+        String text = folder.resolve("text.txt").toString();
+        assertThat(terminal.run(
+                        "quantize",
+                        model.toString(),
+                        folder.resolve("tuned").toString(),
+                        "--method",
+                        "best",
+                        "--steps",
+                        "8",
+                        "--group-size",
+                        "32",
+                        "--samples",
+                        "4",
+                        "--seq-len",
+                        "32",
+                        "--calibration",
+                        text,
+                        "--device",
+                        "cpu"))
+                .isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(terminal.err()).contains("give --steps 0");
     }
 
     /** Tensors and metadata of these files are those of llama.cpp's own converter, bit by bit. */

@@ -16,7 +16,7 @@ import java.util.SortedMap;
 import nibble.calibrate.job.ProgressListener;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.source.RepositoryFiles;
 import nibble.checkpoint.tensor.DType;
 import nibble.cli.SmallModel;

@@ -10,7 +10,7 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.safetensors.ShardPlan;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.TensorSpec;

@@ -8,7 +8,7 @@ import java.util.Set;
 import java.util.function.IntPredicate;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.TokenScores;

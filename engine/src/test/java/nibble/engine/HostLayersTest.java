@@ -7,7 +7,7 @@ import java.lang.reflect.Proxy;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.engine.backend.Backend;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.tensor.ModelWeights;

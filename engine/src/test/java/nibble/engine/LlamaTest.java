@@ -19,7 +19,7 @@ import java.util.Properties;
 import java.util.Set;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.engine.backend.Backend;
 import nibble.engine.forward.Forward;

@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizationConfig;
+import nibble.checkpoint.model.quantization.QuantizationConfig;
 
 /** Says which group sizes a model's linears can be quantized with: those that divide the in-features of every one. */
 public final class GroupSizes {

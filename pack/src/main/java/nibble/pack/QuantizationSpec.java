@@ -1,6 +1,6 @@
 package nibble.pack;
 
-import nibble.checkpoint.model.QuantizationConfig;
+import nibble.checkpoint.model.quantization.QuantizationConfig;
 
 /**
  * Describes the numbers to quantize to: integer codes with one scale and one zero per group of input columns. It knows

@@ -1,6 +1,6 @@
 package nibble.calibrate.job;
 
-import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.pack.QuantizationSpec;
 
 /**

@@ -6,12 +6,17 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.function.Function;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.search.ScaleSearch.Choice;
+import nibble.calibrate.stream.ExpertTokens;
 import nibble.calibrate.stream.PairedStream;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LayerLinear;
+import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Workers;
 import nibble.engine.quantize.FitSteps;
@@ -22,6 +27,7 @@ import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Quantizes one decoder layer by method best, one input after another: q, k and v; o; gate and up; down. Each group's
@@ -52,8 +58,13 @@ public final class LayerFitter {
         Map<LayerLinear, QuantizationReport.Linear> linears = new TreeMap<>();
         List<QuantizationReport.Pair> pairs = new ArrayList<>();
         HeldOutGuard guard = new HeldOutGuard(source, original, stream);
+        @Nullable ExpertTokens seen = null;
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
             for (ScalePair pair : ScalePair.of(source.experts())) {
+                if (source.router().isPresent()
+                        && pair.readers(source.experts()).getFirst().expert().isPart()) {
+                    continue;
+                }
                 progress.stage(Stage.MOMENTS);
                 List<DecoderLayer> soFar = layers(source, scales, made, original, placed);
                 int columns =
@@ -65,7 +76,7 @@ public final class LayerFitter {
                         soFar,
                         columns,
                         tokens -> progress.forwarded(tokens, Work.pairedPass(config, pair, tokens)))) {
-                    fitted = fit(pair, source, scales, moments, made, linears);
+                    fitted = fit(pair, source, scales, _ -> moments, made, linears);
                 }
                 progress.stage(Stage.FORWARD);
                 List<DecoderLayer> layers = layers(source, scales, made, original, placed);
@@ -83,10 +94,63 @@ public final class LayerFitter {
                     case ATTENTION_NORM, MLP_NORM -> {}
                 }
             }
+            if (source.router().isPresent()) {
+                seen = fitExperts(source, original, stream, scales, made, linears, pairs, placed);
+            }
         }
         QuantizedLayer layer = finished(source, scales, made);
         return new LayerQuantizer.Outcome(
-                layer, new QuantizationReport.Layer(source.layer(), List.copyOf(linears.values()), pairs, null));
+                layer,
+                new QuantizationReport.Layer(
+                        source.layer(), List.copyOf(linears.values()), pairs, seen == null ? null : seen.report()));
+    }
+
+    /**
+     * Fits the experts by what each of them sees: gate and up of all, then down of all. Held-back text does not judge
+     * them: rarely chosen ones see next to nothing of it.
+     */
+    private ExpertTokens fitExperts(
+            LayerSource source,
+            List<DecoderLayer> original,
+            PairedStream stream,
+            PairScales scales,
+            Map<LayerLinear, QuantizedLinear> made,
+            Map<LayerLinear, QuantizationReport.Linear> linears,
+            List<QuantizationReport.Pair> pairs,
+            PlacedLinears placed) {
+        Experts experts = config.experts(source.layer()).orElseThrow();
+        ExpertTokens counted = new ExpertTokens(config, experts, stream.tokens());
+        for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
+            progress.stage(Stage.MOMENTS);
+            ExpertTokens tokens =
+                    input == LinearInput.GATE_UP ? counted : new ExpertTokens(config, experts, stream.tokens());
+            Map<Expert, PairedMoments> moments = stream.expertMoments(
+                    input,
+                    original,
+                    layers(source, scales, made, original, placed),
+                    experts,
+                    tokens,
+                    more -> progress.forwarded(more, 0));
+            try {
+                for (ScalePair pair : ScalePair.of(source.experts())) {
+                    if (pair.input() == input) {
+                        pairs.add(fit(
+                                        pair,
+                                        source,
+                                        scales,
+                                        name -> Objects.requireNonNull(moments.get(name.expert())),
+                                        made,
+                                        linears)
+                                .report(Set.of(), config));
+                    }
+                }
+            } finally {
+                moments.values().forEach(PairedMoments::close);
+            }
+        }
+        progress.stage(Stage.FORWARD);
+        stream.mlp(original, layers(source, scales, made, original, placed));
+        return counted;
     }
 
     /** @param losses of the pair's linears as fitted */
@@ -114,12 +178,12 @@ public final class LayerFitter {
             ScalePair pair,
             LayerSource source,
             PairScales scales,
-            PairedMoments moments,
+            Function<LayerLinear, PairedMoments> inputs,
             Map<LayerLinear, QuantizedLinear> made,
             Map<LayerLinear, QuantizationReport.Linear> reports) {
         progress.stage(Stage.SCALE_SEARCH);
-        Choice choice =
-                scaleSearch.search(pair, source, _ -> moments.input(), linear -> progress.add(Work.product(linear)));
+        Choice choice = scaleSearch.search(
+                pair, source, name -> inputs.apply(name).input(), linear -> progress.add(Work.product(linear)));
         scales.set(pair, choice.scales());
         LayerLinear producer = pair.producer();
         if (producer != null) {
@@ -128,9 +192,10 @@ public final class LayerFitter {
         }
         progress.stage(Stage.ROUNDING);
         Map<LayerLinear, Double> losses = new TreeMap<>();
-        long tokens = moments.input().rows();
         for (LayerLinear name : pair.readers(source.experts())) {
             LinearQuantizer linear = source.linear(name);
+            PairedMoments moments = inputs.apply(name);
+            long tokens = moments.input().rows();
             Fitted fitted = linear.fit(scales.basis(name), moments, steps);
             made.put(name, fitted.linear());
             double size = linear.outputSize(moments.input());

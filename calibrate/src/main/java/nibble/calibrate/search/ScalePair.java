@@ -5,9 +5,9 @@ import java.util.List;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LayerLinear;
-import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.layer.LayerNorm;
 
 /**
  * A producer of channels and the linears that read them: what a scale is divided out of, and multiplied into. One norm

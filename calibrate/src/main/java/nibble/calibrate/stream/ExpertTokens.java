@@ -65,7 +65,8 @@ public final class ExpertTokens {
         return chosen;
     }
 
-    QuantizationReport.Experts report() {
+    /** Returns what was counted. */
+    public QuantizationReport.Experts report() {
         return new QuantizationReport.Experts(TOKENS_PER_COLUMN, needed, list(routed), list(added));
     }
 

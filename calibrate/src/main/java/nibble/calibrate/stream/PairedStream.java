@@ -3,8 +3,13 @@ package nibble.calibrate.stream;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.LongConsumer;
+import java.util.stream.IntStream;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Backend;
@@ -13,6 +18,7 @@ import nibble.engine.backend.Streams;
 import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
@@ -108,6 +114,11 @@ public final class PairedStream implements AutoCloseable {
         return devices.members();
     }
 
+    /** Returns how many tokens moments are of. */
+    public long tokens() {
+        return IntStream.range(0, original.size()).mapToLong(original::tokens).sum();
+    }
+
     /** Returns how many bytes {@link #save} writes. */
     public long bytes() {
         return streams().stream().mapToLong(CalibrationStream::bytes).sum();
@@ -187,6 +198,108 @@ public final class PairedStream implements AutoCloseable {
                 case QKV, GATE_UP -> {}
             }
         });
+    }
+
+    /**
+     * Returns the moments of an input of each expert over the rows that the original's router sends to it, and over
+     * those that fill them up; the caller closes them. For DOWN the original's stream moves on through its half of the
+     * layer. What the outputs lack is not among them: the experts of a token share it.
+     *
+     * @param input GATE_UP or DOWN
+     * @param tokens chooses the rows that fill up; counts anew
+     */
+    public Map<Expert, PairedMoments> expertMoments(
+            LinearInput input,
+            List<DecoderLayer> fp,
+            List<DecoderLayer> made,
+            Experts experts,
+            ExpertTokens tokens,
+            LongConsumer onTokens) {
+        Map<Expert, PairedMoments> moments = new TreeMap<>();
+        try {
+            for (Expert expert : experts.all()) {
+                moments.put(expert, devices.pairedMoments(config.width(input, expert), 0));
+            }
+            for (int i = 0; i < original.size(); i++) {
+                add(input, fp, made, i, experts, tokens, moments);
+                if (original.part(i + 1) != original.part(i)) {
+                    moments.values().forEach(PairedMoments::endPart);
+                }
+                onTokens.accept(original.tokens(i));
+            }
+            return moments;
+        } catch (RuntimeException | Error e) {
+            moments.values().forEach(PairedMoments::close);
+            throw e;
+        } finally {
+            original.release();
+            quantized.release();
+        }
+    }
+
+    private void add(
+            LinearInput input,
+            List<DecoderLayer> fp,
+            List<DecoderLayer> made,
+            int batch,
+            Experts experts,
+            ExpertTokens tokens,
+            Map<Expert, PairedMoments> moments) {
+        Backend backend = backends().get(original.member(batch));
+        DecoderLayer layer = fp.get(original.member(batch));
+        DecoderLayer soFar = made.get(original.member(batch));
+        if (!(layer.feedForward() instanceof ExpertMlps wanted && soFar.feedForward() instanceof ExpertMlps found)) {
+            throw new IllegalArgumentException("a layer without experts");
+        }
+        int half = original.part(batch) % 2;
+        boolean moves = input == LinearInput.DOWN;
+        original.use(batch, moves, (forward, before, sequences) -> {
+            Matrix x = forward.input(LinearInput.GATE_UP, layer, before, sequences);
+            int[][] routed = forward.routed(wanted, x);
+            quantized.use(batch, false, (other, after, _) -> {
+                Matrix y = other.input(LinearInput.GATE_UP, soFar, after, sequences);
+                for (Expert expert : experts.all()) {
+                    int[] rows = rows(expert, routed, x.rows(), tokens);
+                    PairedMoments into = moments.get(expert);
+                    if (rows.length == 0 || into == null) {
+                        continue;
+                    }
+                    try (Matrix xs = backend.allocate(rows.length, x.columns());
+                            Matrix ys = backend.allocate(rows.length, x.columns())) {
+                        backend.gatherRows(x, rows, xs);
+                        backend.gatherRows(y, rows, ys);
+                        if (input == LinearInput.GATE_UP) {
+                            addLack(backend, into, xs, ys, half);
+                            continue;
+                        }
+                        try (Matrix xd = forward.intoDown(wanted, expert, xs);
+                                Matrix yd = other.intoDown(found, expert, ys)) {
+                            addLack(backend, into, xd, yd, half);
+                        }
+                    }
+                }
+            });
+            if (moves) {
+                forward.mlp(layer, before);
+            }
+        });
+    }
+
+    private static int[] rows(Expert expert, int[][] routed, int all, ExpertTokens tokens) {
+        if (!expert.isRouted()) {
+            return IntStream.range(0, all).toArray();
+        }
+        int[] rows = routed[expert.index()];
+        return IntStream.concat(IntStream.of(rows), IntStream.of(tokens.more(expert, rows, all)))
+                .sorted()
+                .toArray();
+    }
+
+    private static void addLack(Backend backend, PairedMoments into, Matrix x, Matrix y, int half) {
+        try (Matrix lack = backend.allocate(x.rows(), x.columns())) {
+            backend.subtract(x, y, lack);
+            into.add(y, lack, half);
+        }
     }
 
     /** @param lack what the inputs of {@code weight} lack, whose outputs are added to the streams' states */

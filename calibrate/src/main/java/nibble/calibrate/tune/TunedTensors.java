@@ -4,13 +4,13 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
-import nibble.checkpoint.model.HeadNorm;
-import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.LinearModule;
-import nibble.checkpoint.model.LinearTensor.Role;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.quantization.LinearTensor.Role;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 
 /** Names of what tuning changes in a checkpoint. */
 public final class TunedTensors {

@@ -6,10 +6,10 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
 import java.util.List;
-import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /** Makes a config.json of the metadata of a GGUF file, with what llama.cpp assumes where a key is absent. */

@@ -8,7 +8,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /**

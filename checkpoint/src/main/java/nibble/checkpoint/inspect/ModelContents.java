@@ -18,7 +18,7 @@ import nibble.checkpoint.MetaFolder;
 import nibble.checkpoint.WeightFiles;
 import nibble.checkpoint.gguf.GgufFile;
 import nibble.checkpoint.gguf.GgufSplit;
-import nibble.checkpoint.model.QuantizationLabel;
+import nibble.checkpoint.model.quantization.QuantizationLabel;
 import nibble.checkpoint.safetensors.SafetensorsFile;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.FileKind;

@@ -4,6 +4,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import nibble.checkpoint.model.layer.Activation;
+import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 

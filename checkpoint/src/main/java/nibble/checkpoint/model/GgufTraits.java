@@ -2,6 +2,7 @@ package nibble.checkpoint.model;
 
 import java.util.EnumSet;
 import java.util.Set;
+import nibble.checkpoint.model.layer.Multipliers;
 
 /**
  * Describes what llama.cpp knows of an architecture from its name alone, so what a GGUF file of that name cannot say.

@@ -1,6 +1,7 @@
 package nibble.checkpoint.model;
 
 import java.util.Optional;
+import nibble.checkpoint.model.layer.Rope;
 
 /**
  * Describes how attention of one decoder layer differs from that of another layer of the same model.

@@ -8,8 +8,11 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.stream.IntStream;
+import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.Multipliers;
+import nibble.checkpoint.model.layer.Rope;
+import nibble.checkpoint.model.quantization.QuantizationConfig;
 import nibble.checkpoint.source.BadCheckpointException;
-import nibble.checkpoint.source.ConfigKeys;
 import nibble.checkpoint.source.StrictJson;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
@@ -64,9 +67,6 @@ public record ModelConfig(
     /** A window that hides nothing. */
     public static final int NO_WINDOW = Integer.MAX_VALUE;
 
-    /** Far above any Llama, low enough that no product of two widths overflows what follows. */
-    private static final int MAX_WIDTH = 1 << 20;
-
     public ModelConfig {
         eosIds = List.copyOf(eosIds);
         attention = List.copyOf(attention);
@@ -89,87 +89,7 @@ public record ModelConfig(
      * @param configJson what messages name
      */
     public static ModelConfig of(Path configJson, ObjectNode json) {
-        ConfigKeys keys = new ConfigKeys(configJson, json, "");
-        Architecture architecture = Architectures.of(keys);
-        ConfigDefaults defaults = architecture.defaults();
-        OtherModels.refuse(keys, architecture);
-        architecture.requireActivation(keys);
-
-        int hidden = keys.integer("hidden_size", 1, MAX_WIDTH);
-        int heads = keys.integer("num_attention_heads", 1, 1 << 16);
-        int kvHeads = keys.integerIfPresent("num_key_value_heads", 1, 1 << 16)
-                .orElseGet(() -> json.has("num_key_value_heads")
-                        ? heads
-                        : defaults.kvHeads().orElse(heads));
-        if (heads % kvHeads != 0) {
-            throw new BadCheckpointException(
-                    configJson,
-                    "num_attention_heads " + heads + " is not a multiple of num_key_value_heads " + kvHeads
-                            + "; take the model's original config.json");
-        }
-        int headDim = keys.integerIfPresent("head_dim", 2, 1 << 16)
-                .or(defaults::headDim)
-                .orElseGet(() -> dividedWidth(keys, hidden, heads));
-        if (headDim % 2 != 0 || (long) heads * headDim > MAX_WIDTH) {
-            throw new BadCheckpointException(
-                    configJson,
-                    heads + " heads of " + headDim + ", expected an even head_dim and at most " + MAX_WIDTH
-                            + " in all; take the model's original config.json");
-        }
-        int layers = keys.integer("num_hidden_layers", 1, 10_000);
-        // An absent key has the default of transformers; null says that there is none.
-        List<Integer> bos =
-                json.has("bos_token_id") ? keys.integers("bos_token_id", -1, Integer.MAX_VALUE) : defaults.bos();
-        List<Integer> eos =
-                json.has("eos_token_id") ? keys.integers("eos_token_id", 0, Integer.MAX_VALUE) : defaults.eos();
-        return new ModelConfig(
-                architecture,
-                hidden,
-                keys.integer(architecture.intermediateKey(), 1, MAX_WIDTH),
-                layers,
-                heads,
-                kvHeads,
-                headDim,
-                keys.integer("vocab_size", 1, 1 << 24),
-                keys.integerIfPresent("max_position_embeddings", 1, 1 << 28).orElse(defaults.positions()),
-                keys.number("rms_norm_eps", Double.MIN_NORMAL, 1),
-                attention(architecture, keys, layers, headDim),
-                architecture.multipliers(keys, hidden, headDim),
-                architecture.biases(keys),
-                architecture.experts(keys),
-                keys.flag("tie_word_embeddings", defaults.tiedEmbeddings()),
-                dtype(keys),
-                bos.isEmpty() ? -1 : bos.getFirst(),
-                eos,
-                keys.object("quantization_config").map(object -> QuantizationConfig.read(configJson, object)),
-                json);
-    }
-
-    private static List<LayerAttention> attention(Architecture architecture, ConfigKeys keys, int layers, int headDim) {
-        List<LayerAttention> attention = architecture.attention(keys, layers);
-        for (LayerAttention layer : attention) {
-            layer.rope().ifPresent(rope -> requireWidth(keys, rope, headDim));
-        }
-        return attention;
-    }
-
-    private static void requireWidth(ConfigKeys keys, Rope rope, int headDim) {
-        int width = rope.width(headDim);
-        if (width < 2 || width % 2 != 0) {
-            throw new BadCheckpointException(
-                    keys.file(),
-                    "rope turns " + width + " values of heads of " + headDim
-                            + ", expected an even number; take the model's original config.json");
-        }
-        if (rope.scaling() instanceof Rope.LongRope factors
-                && (factors.shortFactors().size() != width / 2
-                        || factors.longFactors().size() != width / 2)) {
-            throw new BadCheckpointException(
-                    keys.file(),
-                    "rope has " + factors.shortFactors().size() + " short and "
-                            + factors.longFactors().size() + " long factors, expected " + width / 2
-                            + " of each; take the model's original config.json");
-        }
+        return ConfigReader.read(configJson, json);
     }
 
     /**
@@ -420,16 +340,7 @@ public record ModelConfig(
      * head unless tied.
      */
     public List<TensorSpec> tensors() {
-        List<TensorSpec> specs = new ArrayList<>();
-        specs.add(new TensorSpec(TensorNames.EMBEDDING, dtype, Shape.of(vocabularySize, hiddenSize)));
-        for (int layer = 0; layer < layers; layer++) {
-            specs.addAll(tensors(layer));
-        }
-        specs.add(norm(TensorNames.FINAL_NORM));
-        if (!tiedEmbeddings) {
-            specs.add(new TensorSpec(TensorNames.HEAD, dtype, Shape.of(vocabularySize, hiddenSize)));
-        }
-        return List.copyOf(specs);
+        return new ModelTensors(this).all();
     }
 
     /**
@@ -439,47 +350,12 @@ public record ModelConfig(
      * expert's gate before that.
      */
     public List<TensorSpec> tensors(int layer) {
-        List<TensorSpec> specs = new ArrayList<>();
-        norm(LayerNorm.ATTENTION_IN, layer).ifPresent(name -> specs.add(norm(name)));
-        boolean normed = false;
-        for (LinearModule module : modules(layer)) {
-            if (module.parts().contains(Linear.O) && architecture.headNorm() != HeadNorm.NONE) {
-                specs.add(new TensorSpec(TensorNames.queryNorm(layer), dtype, Shape.of(queryNormWidth())));
-                specs.add(new TensorSpec(TensorNames.keyNorm(layer), dtype, Shape.of(keyNormWidth())));
-            }
-            if (module.isMlp() && !normed) {
-                normed = true;
-                norm(LayerNorm.ATTENTION_OUT, layer).ifPresent(name -> specs.add(norm(name)));
-                norm(LayerNorm.MLP_IN, layer).ifPresent(name -> specs.add(norm(name)));
-                experts(layer).ifPresent(found -> specs.addAll(gates(found, layer)));
-            }
-            specs.add(spec(module, layer));
-            if (!module.expert().isPart()) {
-                module.parts().forEach(part -> bias(part, layer).ifPresent(specs::add));
-            }
-        }
-        norm(LayerNorm.MLP_OUT, layer).ifPresent(name -> specs.add(norm(name)));
-        return specs;
-    }
-
-    /** The matrices that choose and weigh experts. */
-    private List<TensorSpec> gates(Experts found, int layer) {
-        List<TensorSpec> gates = new ArrayList<>();
-        gates.add(new TensorSpec(found.router(layer), dtype, Shape.of(found.count(), hiddenSize)));
-        if (found.shared().gated()) {
-            gates.add(new TensorSpec(found.sharedGate(layer), dtype, Shape.of(1, hiddenSize)));
-        }
-        return gates;
+        return new ModelTensors(this).ofLayer(layer);
     }
 
     /** Names the modules of all layers that choose and weigh experts, which are never quantized. */
     public List<String> gates() {
-        String weight = ".weight";
-        return IntStream.range(0, layers)
-                .boxed()
-                .flatMap(layer -> experts(layer).stream().flatMap(found -> gates(found, layer).stream()))
-                .map(gate -> gate.name().substring(0, gate.name().length() - weight.length()))
-                .toList();
+        return new ModelTensors(this).gates();
     }
 
     /**
@@ -498,32 +374,5 @@ public record ModelConfig(
     /** Returns the factor of the final norm's gain that stands for that of logits. */
     public float finalGainScale() {
         return (float) multipliers.logits();
-    }
-
-    private TensorSpec norm(String name) {
-        return new TensorSpec(name, dtype, Shape.of(hiddenSize));
-    }
-
-    private static int dividedWidth(ConfigKeys keys, int hidden, int heads) {
-        if (hidden % heads != 0) {
-            throw new BadCheckpointException(
-                    keys.file(),
-                    "hidden_size " + hidden + " is not a multiple of num_attention_heads " + heads
-                            + " and head_dim is not given; take the model's original config.json");
-        }
-        return hidden / heads;
-    }
-
-    private static DType dtype(ConfigKeys keys) {
-        String key = keys.value("dtype").isPresent() ? "dtype" : "torch_dtype";
-        String name = keys.text(key).orElse("float16");
-        return switch (name.startsWith("torch.") ? name.substring("torch.".length()) : name) {
-            case "float16", "half" -> DType.F16;
-            case "bfloat16" -> DType.BF16;
-            case "float32", "float" -> DType.F32;
-            default ->
-                throw new BadCheckpointException(
-                        keys.file(), key + " \"" + name + "\" is not supported; supported: float16, bfloat16, float32");
-        };
     }
 }

@@ -3,6 +3,8 @@ package nibble.checkpoint.model;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.source.ConfigKeys;
 
 /** Holds OLMo 2 and 3: norms behind attention and MLP and none in front, norms over all heads together. */

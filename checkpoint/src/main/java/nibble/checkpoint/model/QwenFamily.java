@@ -4,6 +4,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.source.ConfigKeys;
 
 /** Holds Qwen 2 and 3: the window, where it is used, is that of the later layers. */

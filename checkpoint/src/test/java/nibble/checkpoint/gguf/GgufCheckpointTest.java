@@ -20,7 +20,7 @@ import java.util.SequencedMap;
 import java.util.function.Consumer;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.safetensors.PlannedFile;
 import nibble.checkpoint.safetensors.ShardedWriter;
 import nibble.checkpoint.source.BadCheckpointException;

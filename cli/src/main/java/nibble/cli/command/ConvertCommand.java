@@ -7,7 +7,7 @@ import java.util.Locale;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.tensor.DType;
 import nibble.cli.option.FormatAlias;
 import nibble.cli.option.ImportanceOptions;

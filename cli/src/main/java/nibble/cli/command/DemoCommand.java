@@ -12,7 +12,7 @@ import java.util.stream.Stream;
 import nibble.calibrate.job.BestSettings;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
-import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.cli.option.DeviceOptions;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelTokenizer;

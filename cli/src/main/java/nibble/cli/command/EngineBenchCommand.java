@@ -133,7 +133,7 @@ final class EngineBenchCommand implements Callable<Integer> {
         if (!together.isEmpty() && (source != null || decodeTokens < 1)) {
             throw new UsageException("--together times random weights, at least 1 of --decode-tokens");
         }
-        if (together.isEmpty() && cache.type() != CacheType.AUTO) {
+        if (cache.type() != CacheType.AUTO && together.isEmpty()) {
             throw new UsageException("--kv-cache-dtype int8 is for sequences at once; give --together too");
         }
         json.requireWritable();

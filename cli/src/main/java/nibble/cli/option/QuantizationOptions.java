@@ -8,7 +8,7 @@ import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.calibrate.tune.BestDefaults;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.cli.terminal.Terminal;
 import nibble.engine.backend.Backend;
 import nibble.files.FileSize;

@@ -53,6 +53,7 @@ public final class ServiceOptions {
         }
         atLeastOne(maxSequences, "--max-sequences");
         atLeastOne(maxQueue, "--max-queue");
+        cacheType.type();
         if (cacheMemory != null) {
             bytes(cacheMemory);
         }

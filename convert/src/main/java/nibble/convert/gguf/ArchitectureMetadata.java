@@ -16,9 +16,9 @@ import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.GraniteFamily;
 import nibble.checkpoint.model.LayerAttention;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.Multipliers;
 import nibble.checkpoint.model.PhiFamily;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Multipliers;
+import nibble.checkpoint.model.layer.Rope;
 
 /** The metadata that only some architectures have, by keys without the architecture's name: as llama.cpp's converter. */
 final class ArchitectureMetadata {

@@ -18,6 +18,7 @@ import java.util.function.LongUnaryOperator;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
 import nibble.checkpoint.gguf.GgufNames;
@@ -27,13 +28,13 @@ import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.gguf.RopeFactors;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Experts;
-import nibble.checkpoint.model.HeadNorm;
-import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.Rope;
 import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.safetensors.PlannedFile;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.HeadRows;
@@ -154,9 +155,8 @@ public final class GgufExporter {
     }
 
     private List<String> notes() {
-        List<String> notes = new ArrayList<>(MetadataOf.notes(config));
-        notes.addAll(TokenizerForm.notes(source));
-        return notes;
+        return Stream.concat(MetadataOf.notes(config).stream(), TokenizerForm.notes(source).stream())
+                .toList();
     }
 
     private ConversionRun.Item item(Item item, ExecutorService workers, int threads) {

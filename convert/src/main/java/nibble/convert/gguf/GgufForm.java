@@ -6,9 +6,9 @@ import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.Multipliers;
 import nibble.checkpoint.model.PhiFamily;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Multipliers;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /** What a model may have so that llama.cpp, which knows tensors and keys by architecture, can hold it. */

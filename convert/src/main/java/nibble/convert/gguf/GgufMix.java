@@ -5,7 +5,7 @@ import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizationConfig;
+import nibble.checkpoint.model.quantization.QuantizationConfig;
 
 /** Lists llama.cpp's named mixes: a base type, and more bits where they help most. Norms are F32 in all of them. */
 public enum GgufMix {

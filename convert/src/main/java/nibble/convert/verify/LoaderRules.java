@@ -14,11 +14,11 @@ import java.util.regex.PatternSyntaxException;
 import java.util.stream.IntStream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.LinearModule;
-import nibble.checkpoint.model.LinearTensor;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizationConfig;
-import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.model.quantization.LinearTensor;
+import nibble.checkpoint.model.quantization.QuantizationConfig;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.source.Finding;
 
 /**

@@ -6,8 +6,8 @@ import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizationConfig;
 import nibble.checkpoint.model.StoredLinear;
+import nibble.checkpoint.model.quantization.QuantizationConfig;
 import nibble.checkpoint.source.Finding;
 
 /**

@@ -196,7 +196,8 @@ class GgufArchitecturesTest {
                     for (nibble.checkpoint.model.Linear linear : nibble.checkpoint.model.Linear.values()) {
                         assertThat(rows(read, linear, layer)).isEqualTo(rows(source, linear, layer));
                     }
-                    for (nibble.checkpoint.model.LayerNorm norm : nibble.checkpoint.model.LayerNorm.values()) {
+                    for (nibble.checkpoint.model.layer.LayerNorm norm :
+                            nibble.checkpoint.model.layer.LayerNorm.values()) {
                         if (source.config().norm(norm, layer).isPresent()) {
                             assertThat(vector(
                                             read,

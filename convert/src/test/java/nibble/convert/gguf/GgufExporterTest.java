@@ -12,7 +12,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.StoredTensor;
 import nibble.checkpoint.tensor.TensorSpec;

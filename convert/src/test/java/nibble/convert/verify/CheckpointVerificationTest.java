@@ -12,7 +12,7 @@ import java.util.Optional;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Checksums;
-import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.Finding;
 import nibble.convert.RandomCheckpoint;

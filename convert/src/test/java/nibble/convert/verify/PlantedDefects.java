@@ -22,9 +22,9 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.stream.Stream;
 import nibble.checkpoint.model.Linear;
-import nibble.checkpoint.model.LinearTensor.Role;
-import nibble.checkpoint.model.QuantizedFormat;
 import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.model.quantization.LinearTensor.Role;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 
 /** Things that go wrong with a quantized checkpoint, each with the check that must find it. */
 final class PlantedDefects {

@@ -1,7 +1,7 @@
 package nibble.engine.attention;
 
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 
 /**
  * Holds cosines and sines of the rotary embedding, [positions, half], computed in double and rounded once.

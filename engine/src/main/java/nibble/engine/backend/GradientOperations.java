@@ -1,8 +1,8 @@
 package nibble.engine.backend;
 
 import java.util.List;
-import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.tensor.Matrix;

@@ -1,7 +1,7 @@
 package nibble.engine.backend;
 
 import java.util.List;
-import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.attention.SequencePart;

@@ -2,8 +2,8 @@ package nibble.engine.cuda;
 
 import java.util.List;
 import java.util.Map;
-import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.BlockCache;
 import nibble.engine.cuda.data.CudaMatrix;

@@ -2,7 +2,7 @@ package nibble.engine.cuda;
 
 import java.lang.foreign.MemorySegment;
 import java.util.Map;
-import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Extents;
 import nibble.engine.cuda.data.BlockMatrix;

@@ -4,10 +4,10 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.IntStream;
-import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.backend.Backend;
 import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.Matrix;
@@ -64,6 +64,16 @@ final class ExpertPass {
             backend.mixRows(products, places, routing.weights(), hidden);
         }
         layer.shared().ifPresent(shared -> shared(shared, layer.sharedGate(), normed, hidden, taps));
+    }
+
+    /** Returns, for each expert, the rows that the router sends to it, ascending. */
+    int[][] routed(ExpertMlps layer, Matrix normed) {
+        return route(layer.router(), normed).rows(config.count());
+    }
+
+    /** Returns what goes into an expert's down for the rows of {@code input}; the caller closes it. */
+    Matrix intoDown(ExpertMlps layer, Expert expert, Matrix input) {
+        return activated(layer.of(expert), expert, input, Taps.NONE);
     }
 
     private Routing route(Weight router, Matrix normed) {

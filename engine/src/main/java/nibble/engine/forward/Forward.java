@@ -2,10 +2,10 @@ package nibble.engine.forward;
 
 import java.util.List;
 import nibble.checkpoint.model.Expert;
-import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.KeyValueCache;
@@ -220,6 +220,25 @@ public final class Forward implements AutoCloseable {
         backend.copyRows(s.key, 0, s.key.rows(), cache.keys(index), first);
         backend.copyRows(s.value, 0, s.value.rows(), cache.values(index), first);
         backend.attention(shape(layer), 1, s.query, first, cache.keys(index), cache.values(index), s.attended);
+    }
+
+    /**
+     * Returns, for each routed expert of a layer, the rows that the router sends to it, ascending.
+     *
+     * @param normed what goes into the router, as {@link #input} gives it for GATE_UP
+     */
+    public int[][] routed(ExpertMlps layer, Matrix normed) {
+        return experts().routed(layer, normed);
+    }
+
+    /** Returns what goes into an expert's down for rows of its input; the caller closes it. */
+    public Matrix intoDown(ExpertMlps layer, Expert expert, Matrix input) {
+        return experts().intoDown(layer, expert, input);
+    }
+
+    private ExpertPass experts() {
+        return new ExpertPass(
+                config.experts().orElseThrow(), config.architecture().activation(), backend);
     }
 
     private void addMlp(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {

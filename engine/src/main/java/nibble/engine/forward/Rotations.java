@@ -5,7 +5,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.tensor.DecoderLayer;

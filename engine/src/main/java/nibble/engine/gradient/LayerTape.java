@@ -2,9 +2,9 @@ package nibble.engine.gradient;
 
 import java.util.ArrayList;
 import java.util.List;
-import nibble.checkpoint.model.HeadNorm;
-import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Matrices;
 import nibble.engine.tensor.Matrix;

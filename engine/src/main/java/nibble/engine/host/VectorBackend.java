@@ -5,7 +5,7 @@ import static java.util.stream.Collectors.partitioningBy;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntConsumer;
-import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.attention.SequencePart;

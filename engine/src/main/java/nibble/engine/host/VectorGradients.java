@@ -2,7 +2,7 @@ package nibble.engine.host;
 
 import java.util.List;
 import java.util.function.IntConsumer;
-import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.AttentionPass;
 import nibble.engine.backend.GradientExtents;

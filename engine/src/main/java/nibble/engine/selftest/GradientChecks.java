@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Function;
-import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.tensor.DType;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.GradientOperations;

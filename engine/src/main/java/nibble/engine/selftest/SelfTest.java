@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
 import java.util.function.IntToDoubleFunction;
-import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.tensor.DType;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;

@@ -4,11 +4,11 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.HeadNorm;
-import nibble.checkpoint.model.LayerNorm;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LayerNorm;
 
 /**
  * Holds what only some architectures have in a decoder layer beside its two norms and seven linears. Small vectors on

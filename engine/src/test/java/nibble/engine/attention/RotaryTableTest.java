@@ -3,7 +3,7 @@ package nibble.engine.attention;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 import org.junit.jupiter.api.Test;
 
 class RotaryTableTest {

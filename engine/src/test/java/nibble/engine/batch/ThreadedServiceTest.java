@@ -9,7 +9,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import nibble.checkpoint.model.Rope;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.engine.Backends;
 import nibble.engine.Generator;
 import nibble.engine.Llama;

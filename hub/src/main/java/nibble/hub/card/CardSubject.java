@@ -16,7 +16,7 @@ import nibble.checkpoint.GgufLocation;
 import nibble.checkpoint.gguf.GgufFile;
 import nibble.checkpoint.gguf.GgufSplit;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.QuantizationConfig;
+import nibble.checkpoint.model.quantization.QuantizationConfig;
 import nibble.checkpoint.origin.Origin;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.RepositoryFiles;

@@ -14,7 +14,7 @@ import java.util.Map;
 import java.util.stream.Collectors;
 import nibble.checkpoint.gguf.BlockDecoder;
 import nibble.checkpoint.gguf.GgufBlocks;
-import nibble.checkpoint.model.QuantizedFormat;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.pack.CodePositions;
 import nibble.pack.Half;
 import nibble.pack.QuantizationSpec;

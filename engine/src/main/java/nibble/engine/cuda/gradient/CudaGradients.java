@@ -2,9 +2,9 @@ package nibble.engine.cuda.gradient;
 
 import java.util.List;
 import java.util.function.Function;
-import nibble.checkpoint.model.Activation;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.AttentionPass;
 import nibble.engine.backend.CodeStore;

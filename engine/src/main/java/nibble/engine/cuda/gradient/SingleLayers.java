@@ -1,6 +1,6 @@
 package nibble.engine.cuda.gradient;
 
-import nibble.checkpoint.model.Activation;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Extents;

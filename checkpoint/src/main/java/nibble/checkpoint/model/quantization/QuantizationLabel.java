@@ -1,4 +1,4 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.model.quantization;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;

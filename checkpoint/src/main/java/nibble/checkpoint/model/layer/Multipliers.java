@@ -1,4 +1,4 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.model.layer;
 
 /**
  * Holds the numbers that some models multiply by, or cap with, where Llama has 1 and none.
@@ -18,23 +18,28 @@ public record Multipliers(
         return new Multipliers(1, 1, 1 / Math.sqrt(headDim), 1, 0, 0);
     }
 
-    Multipliers withEmbedding(double factor) {
+    /** Returns these with another factor of embeddings. */
+    public Multipliers withEmbedding(double factor) {
         return new Multipliers(factor, residual, score, logits, scoreCap, logitCap);
     }
 
-    Multipliers withResidual(double factor) {
+    /** Returns these with another factor of what the residual stream gets. */
+    public Multipliers withResidual(double factor) {
         return new Multipliers(embedding, factor, score, logits, scoreCap, logitCap);
     }
 
-    Multipliers withScore(double factor) {
+    /** Returns these with another factor of scores. */
+    public Multipliers withScore(double factor) {
         return new Multipliers(embedding, residual, factor, logits, scoreCap, logitCap);
     }
 
-    Multipliers withLogits(double factor) {
+    /** Returns these with another factor of logits. */
+    public Multipliers withLogits(double factor) {
         return new Multipliers(embedding, residual, score, factor, scoreCap, logitCap);
     }
 
-    Multipliers withCaps(double ofScores, double ofLogits) {
+    /** Returns these with caps of scores and of logits, 0 for none. */
+    public Multipliers withCaps(double ofScores, double ofLogits) {
         return new Multipliers(embedding, residual, score, logits, ofScores, ofLogits);
     }
 }

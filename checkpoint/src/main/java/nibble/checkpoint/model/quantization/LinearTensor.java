@@ -1,4 +1,4 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.model.quantization;
 
 import nibble.checkpoint.tensor.TensorSpec;
 

@@ -1,10 +1,10 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.model.quantization;
 
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
-import nibble.checkpoint.model.LinearTensor.Presence;
-import nibble.checkpoint.model.LinearTensor.Role;
+import nibble.checkpoint.model.quantization.LinearTensor.Presence;
+import nibble.checkpoint.model.quantization.LinearTensor.Role;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorSpec;

@@ -1,4 +1,4 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.model.quantization;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -62,7 +62,7 @@ public record QuantizationConfig(
      *
      * @throws BadCheckpointException for anything that is not supported, by name
      */
-    static QuantizationConfig read(Path file, ObjectNode json) {
+    public static QuantizationConfig read(Path file, ObjectNode json) {
         ConfigKeys keys = new ConfigKeys(file, json, "quantization_config.");
         boolean bitsAndBytes = keys.flag("load_in_4bit", false) || keys.flag("load_in_8bit", false);
         String method = keys.text("quant_method")

@@ -1,4 +1,4 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.model.layer;
 
 /** Lists the functions applied to the gate of an MLP before it multiplies the up projection. */
 public enum Activation {

@@ -1,4 +1,4 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.model.layer;
 
 /** Lists the places where a decoder layer may have an RMSNorm over the width of the residual stream. */
 public enum LayerNorm {

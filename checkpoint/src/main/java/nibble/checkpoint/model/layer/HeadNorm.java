@@ -1,4 +1,4 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.model.layer;
 
 /** Lists what an RMSNorm of queries and of keys, before rope, is over. */
 public enum HeadNorm {
