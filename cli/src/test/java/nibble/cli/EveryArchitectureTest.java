@@ -52,7 +52,8 @@ class EveryArchitectureTest {
     }
 
     /** These have numbers that GGUF has no key for; {@code GgufArchitecturesTest} has the others. */
-    private static final Set<String> WITHOUT_GGUF = Set.of("gemma2", "gemma3", "smollm3", "olmo3", "llama-yarn", "seed-oss");
+    private static final Set<String> WITHOUT_GGUF =
+            Set.of("gemma2", "gemma3", "smollm3", "olmo3", "llama-yarn", "seed-oss");
 
     private Path model(String name) throws IOException {
         Path model = Files.createDirectory(folder.resolve(name));

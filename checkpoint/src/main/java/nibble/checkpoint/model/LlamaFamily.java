@@ -95,7 +95,8 @@ public final class LlamaFamily {
                 @Override
                 Set<Linear> biases(ConfigKeys keys) {
                     Set<Linear> biases = EnumSet.noneOf(Linear.class);
-                    biases.addAll(keys.flag("attention_bias", true) ? List.of(Linear.Q, Linear.K, Linear.V) : List.of());
+                    biases.addAll(
+                            keys.flag("attention_bias", true) ? List.of(Linear.Q, Linear.K, Linear.V) : List.of());
                     biases.addAll(keys.flag("attention_out_bias", false) ? List.of(Linear.O) : List.of());
                     return biases;
                 }

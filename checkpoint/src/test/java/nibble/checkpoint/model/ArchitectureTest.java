@@ -166,8 +166,8 @@ class ArchitectureTest {
                 "{\"architectures\":[\"CohereForCausalLM\"],\"model_type\":\"cohere\"}|\"CohereForCausalLM\""
                         + " (LayerNorm",
                 "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported;"
-                        + " supported: LlamaForCausalLM, MistralForCausalLM, SmolLM3ForCausalLM, SeedOssForCausalLM, Qwen2ForCausalLM,"
-                        + " Qwen3ForCausalLM, Phi3ForCausalLM, GemmaForCausalLM",
+                        + " supported: LlamaForCausalLM, MistralForCausalLM, SmolLM3ForCausalLM, SeedOssForCausalLM,"
+                        + " Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, GemmaForCausalLM",
                 "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"mistral\"}|\"LlamaForCausalLM\" with"
                         + " model_type \"mistral\"",
                 "{\"model_type\":\"deepseek\"}|model_type \"deepseek\" is not yet supported",

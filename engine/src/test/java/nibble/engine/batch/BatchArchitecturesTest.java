@@ -34,8 +34,7 @@ class BatchArchitecturesTest {
                 Llama model = Llama.load(checkpoint, backend);
                 BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(4, 100, 1000, 40))) {
             // Longrope's texts end where its keys would have to turn anew.
-            int length = Math.min(
-                    expected.greedy().length, scheduler.contextTokens() - expected.ids().length);
+            int length = Math.min(expected.greedy().length, scheduler.contextTokens() - expected.ids().length);
             List<Heard> heard = new ArrayList<>();
             for (int i = 0; i < 4; i++) {
                 heard.add(new Heard());
