@@ -18,6 +18,7 @@ import java.util.function.LongUnaryOperator;
 import java.util.function.Supplier;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
 import nibble.checkpoint.gguf.GgufNames;
@@ -154,9 +155,8 @@ public final class GgufExporter {
     }
 
     private List<String> notes() {
-        List<String> notes = new ArrayList<>(MetadataOf.notes(config));
-        notes.addAll(TokenizerForm.notes(source));
-        return notes;
+        return Stream.concat(MetadataOf.notes(config).stream(), TokenizerForm.notes(source).stream())
+                .toList();
     }
 
     private ConversionRun.Item item(Item item, ExecutorService workers, int threads) {
