@@ -39,6 +39,7 @@ from transformers.models.olmo3 import Olmo3Config
 from transformers.models.phi3 import Phi3Config
 from transformers.models.qwen2 import Qwen2Config
 from transformers.models.qwen3 import Qwen3Config
+from transformers.models.seed_oss import SeedOssConfig
 from transformers.models.smollm3 import SmolLM3Config
 
 TOKENS = 24
@@ -157,6 +158,7 @@ CONFIGS = {
     "qwen3-window": Qwen3Config(
         **LONGER, head_dim=16, use_sliding_window=True, sliding_window=7, max_window_layers=1
     ),
+    "seed-oss": SeedOssConfig(**LONGER, head_dim=16, attention_out_bias=True),
 }
 
 
@@ -267,6 +269,7 @@ CHANGES = {
     "phi4-mini": with_rope(partial_rotary_factor=0.5, short_factor=[1.0] * 4, long_factor=[1.0] * 4),
     "llama-yarn": with_rope(truncate=True, mscale=1.0),
     "qwen3-window": with_config(layer_types=["full_attention", "full_attention"]),
+    "seed-oss": without("o_proj.bias"),
 }
 
 

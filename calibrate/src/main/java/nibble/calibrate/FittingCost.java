@@ -1,11 +1,12 @@
 package nibble.calibrate;
 
+import java.util.List;
 import java.util.function.IntToDoubleFunction;
 import nibble.calibrate.search.ScaleSearch;
 import nibble.calibrate.search.Work;
-import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.StoredLinear;
 import nibble.engine.cuda.CudaCalibration;
 import nibble.engine.quantize.FitSteps;
 import nibble.pack.QuantizationSpec;
@@ -42,9 +43,14 @@ final class FittingCost {
      */
     double forwardFlops(double attention) {
         double flops = 3 * attention;
-        for (Linear linear : Linear.values()) {
-            boolean twice = linear.input() == LinearInput.QKV || linear.input() == LinearInput.GATE_UP;
-            flops += (twice ? 6.0 : 4.0) * tokens * config.outFeatures(linear) * config.inFeatures(linear);
+        for (StoredLinear stored : linears()) {
+            LinearInput input = stored.linear().input();
+            boolean twice = input == LinearInput.QKV || input == LinearInput.GATE_UP;
+            flops += (twice ? 6.0 : 4.0)
+                    * tokens
+                    * Work.share(config, stored)
+                    * stored.outFeatures()
+                    * stored.inFeatures();
         }
         return flops;
     }
@@ -52,11 +58,12 @@ final class FittingCost {
     /** @param symmetric the share of C of so many columns that is made */
     double momentFlops(IntToDoubleFunction symmetric) {
         double flops = 0;
-        for (LinearInput input : LinearInput.values()) {
-            double in = config.width(input);
+        for (StoredLinear reader : readers()) {
+            double in = reader.inFeatures();
             // What outputs lack is a product with the weights, and a sum as large.
-            double lack = addsToStream(input) ? 2.0 * config.hiddenSize() : in;
-            flops += 2.0 * tokens * in * (symmetric.applyAsDouble(config.width(input)) * in + lack);
+            double lack = addsToStream(reader) ? 2.0 * config.hiddenSize() : in;
+            double passed = tokens * Work.share(config, reader);
+            flops += 2.0 * passed * in * (symmetric.applyAsDouble(reader.inFeatures()) * in + lack);
         }
         return flops;
     }
@@ -64,24 +71,50 @@ final class FittingCost {
     /** Most elements that moments of an input take, and C twice more with its factor in fp64. */
     long momentElements() {
         long most = 0;
-        for (LinearInput input : LinearInput.values()) {
-            long in = config.width(input);
-            long rows = addsToStream(input) ? config.hiddenSize() : in;
-            most = Math.max(most, in * (in + 2 * rows) + 6 * in * in);
+        // Those of all experts are there together, and one at a time is factorized.
+        long[] ofExperts = new long[2];
+        for (StoredLinear reader : readers()) {
+            long in = reader.inFeatures();
+            long rows = addsToStream(reader) ? config.hiddenSize() : in;
+            long moments = in * (in + 2 * rows);
+            if (reader.module().expert().isPart()) {
+                int kind = reader.linear().input() == LinearInput.DOWN ? 1 : 0;
+                ofExperts[kind] += moments;
+                moments = ofExperts[kind];
+            }
+            most = Math.max(most, moments + 6 * in * in);
         }
         return most;
     }
 
-    private static boolean addsToStream(LinearInput input) {
-        return input == LinearInput.O || input == LinearInput.DOWN;
+    /** Whether moments are of what outputs lack, which the experts of a token share. */
+    private static boolean addsToStream(StoredLinear reader) {
+        LinearInput input = reader.linear().input();
+        return input == LinearInput.O
+                || input == LinearInput.DOWN && !reader.module().expert().isPart();
+    }
+
+    /** The linears of the last layer, which stands for all. */
+    private List<StoredLinear> linears() {
+        return config.linears(config.layers() - 1);
+    }
+
+    /** One linear for each input that has moments. */
+    private List<StoredLinear> readers() {
+        return linears().stream()
+                .filter(linear -> switch (linear.linear()) {
+                    case Q, O, GATE, DOWN -> true;
+                    case K, V, UP -> false;
+                })
+                .toList();
     }
 
     /** Search and fit on the host. */
     double searchFlops() {
         double flops = 0;
-        for (Linear linear : Linear.values()) {
-            double in = config.inFeatures(linear);
-            double out = config.outFeatures(linear);
+        for (StoredLinear linear : linears()) {
+            double in = linear.inFeatures();
+            double out = linear.outFeatures();
             flops += 2 * ScaleSearch.candidates() * out * in * in + Work.fit(out, in, spec, FitSteps.ALL);
         }
         return flops;
@@ -91,20 +124,20 @@ final class FittingCost {
     double cardSearchFlops() {
         FitSteps steps = FitSteps.ALL;
         double flops = 0;
-        for (Linear linear : Linear.values()) {
-            double in = config.inFeatures(linear);
-            double out = config.outFeatures(linear);
+        for (StoredLinear linear : linears()) {
+            double in = linear.inFeatures();
+            double out = linear.outFeatures();
             double product = 2 * out * in * in;
             flops += TRIAL * (ScaleSearch.candidates() + 2) * product * CudaCalibration.productShare((int) in);
             // Two solutions for either half, by a triangle each; products with N where it is of inputs; the rounding.
-            flops += SINGLE * product * (2 + (addsToStream(linear.input()) ? 0 : 2) + 0.5);
+            flops += SINGLE * product * (2 + (addsToStream(linear) ? 0 : 2) + 0.5);
             // A gradient before each sweep and each refit, and at the end; a triangle in each of them.
             int walks = steps.sweeps() + 2 * steps.refits();
             flops += TENSOR * product * (walks + 1 + walks / 2.0);
             flops += 2.0 * SMALL * steps.ranges() * steps.ranges() * out * in * spec.columnsPerGroup((int) in);
         }
-        for (LinearInput input : LinearInput.values()) {
-            flops += SINGLE * Math.pow(config.width(input), 3) / 3;
+        for (StoredLinear reader : readers()) {
+            flops += SINGLE * Math.pow(reader.inFeatures(), 3) / 3;
         }
         return flops;
     }

@@ -5,7 +5,6 @@ import nibble.calibrate.job.Method;
 import nibble.calibrate.search.ScaleSearch;
 import nibble.calibrate.search.Work;
 import nibble.calibrate.tune.TuningCost;
-import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.engine.backend.LayerScratch;
@@ -108,8 +107,8 @@ public record QuantizationCost(
         FittingCost layer = new FittingCost(config, spec, tokens);
         long parameters = 0;
         long largest = 0;
-        for (Linear linear : Linear.values()) {
-            long size = (long) config.inFeatures(linear) * config.outFeatures(linear);
+        for (StoredLinear linear : linears(config)) {
+            long size = (long) linear.inFeatures() * linear.outFeatures();
             parameters += size;
             largest = Math.max(largest, size);
         }

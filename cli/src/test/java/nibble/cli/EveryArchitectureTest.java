@@ -21,8 +21,6 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Every command that reads a checkpoint, on a tiny random model of every architecture. */
 class EveryArchitectureTest {
-    private static final Path MODELS =
-            Path.of(System.getProperty("nibble.root"), "checkpoint", "src", "test", "resources", "architectures");
     private static final ObjectMapper JSON = new ObjectMapper();
 
     @TempDir
@@ -47,23 +45,16 @@ class EveryArchitectureTest {
                 "olmo3",
                 "phi4-mini",
                 "llama-yarn",
-                "qwen3-window");
+                "qwen3-window",
+                "seed-oss");
     }
 
     /** These have numbers that GGUF has no key for; {@code GgufArchitecturesTest} has the others. */
-    private static final Set<String> WITHOUT_GGUF = Set.of("gemma2", "gemma3", "smollm3", "olmo3", "llama-yarn");
+    private static final Set<String> WITHOUT_GGUF =
+            Set.of("gemma2", "gemma3", "smollm3", "olmo3", "llama-yarn", "seed-oss");
 
     private Path model(String name) throws IOException {
-        Path model = Files.createDirectory(folder.resolve(name));
-        for (String file : List.of("config.json", "model.safetensors")) {
-            Files.copy(MODELS.resolve(name).resolve(file), model.resolve(file));
-        }
-        Files.copy(MODELS.resolve("tokenizer.json"), model.resolve("tokenizer.json"));
-        Files.writeString(
-                model.resolve("tokenizer_config.json"),
-                "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":false}");
-        Files.writeString(folder.resolve("text.txt"), "The nibble is four bits, and four bits are enough. ".repeat(40));
-        return model;
+        return TinyModel.copy(folder, name);
     }
 
     @ParameterizedTest
@@ -71,7 +62,7 @@ class EveryArchitectureTest {
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
         Path fitted = folder.resolve("fitted");
-        JsonNode report = json(
+        JsonNode report = TinyModel.json(
                 "quantize",
                 model,
                 fitted,
@@ -91,7 +82,7 @@ class EveryArchitectureTest {
                 "-");
         assertThat(report.get("mean_relative_error").asDouble())
                 .isBetween(0.0, 0.9 * report.get("mean_rtn_relative_error").asDouble());
-        run("verify", fitted, "--against", model);
+        TinyModel.run("verify", fitted, "--against", model);
         assertThat(perplexity(fitted)).isBetween(perplexity(model) / 2, perplexity(model) * 2);
     }
 
@@ -100,7 +91,7 @@ class EveryArchitectureTest {
     void is_quantized_verified_converted_and_measured(String name) throws IOException {
         Path model = model(name);
         Path awq = folder.resolve("awq");
-        run(
+        TinyModel.run(
                 "quantize",
                 model,
                 awq,
@@ -126,13 +117,13 @@ class EveryArchitectureTest {
         }
         assertThat(tensors(awq)).isEqualTo(expected);
         assertSameConfig(model, awq);
-        run("verify", awq, "--against", model);
-        run("card", awq, "--repo", "org/" + name + "-AWQ");
+        TinyModel.run("verify", awq, "--against", model);
+        TinyModel.run("card", awq, "--repo", "org/" + name + "-AWQ");
         String type = JSON.readTree(model.resolve("config.json").toFile())
                 .get("model_type")
                 .asText();
         assertThat(awq.resolve("README.md")).content().contains("model_type: \"" + type + "\"");
-        JsonNode plan = json("plan", model, "--group-size", "32", "--json", "-");
+        JsonNode plan = TinyModel.json("plan", model, "--group-size", "32", "--json", "-");
         assertThat(plan.get("weight_file_bytes").asLong()).isEqualTo(Files.size(awq.resolve("model.safetensors")));
 
         // Random weights of this size lose much by 4 bits; what is lost is a share of the logits, not all of them.
@@ -140,13 +131,13 @@ class EveryArchitectureTest {
         double quantized = perplexity(awq);
         assertThat(quantized).isBetween(original / 2, original * 2).isNotEqualTo(original);
         Path dense = folder.resolve("dense");
-        run("convert", awq, dense, "--format", "safetensors");
+        TinyModel.run("convert", awq, dense, "--format", "safetensors");
         assertThat(tensors(dense)).isEqualTo(tensors(model));
         assertThat(perplexity(dense)).isEqualTo(quantized);
         Path gptq = folder.resolve("gptq");
-        run("convert", awq, gptq, "--format", "gptq");
+        TinyModel.run("convert", awq, gptq, "--format", "gptq");
         Path back = folder.resolve("back");
-        run("convert", gptq, back, "--format", "awq");
+        TinyModel.run("convert", gptq, back, "--format", "awq");
         assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(awq.resolve("model.safetensors"));
 
         Path gguf = folder.resolve("gguf");
@@ -156,13 +147,13 @@ class EveryArchitectureTest {
                     .isEqualTo(ExitCode.BAD_INPUT);
             assertThat(gguf).doesNotExist();
         } else {
-            run("convert", model, gguf, "--format", "gguf", "--type", "F16");
+            TinyModel.run("convert", model, gguf, "--format", "gguf", "--type", "F16");
         }
         if (!WITHOUT_GGUF.contains(name) && !name.equals("mistral") && !name.equals("qwen3-window")) {
             // Gemma's norms, stored less one, are sums there.
             assertThat(perplexity(gguf)).isCloseTo(original, within(1e-6 * original));
         }
-        run("generate", awq, "--prompt", "The ", "--max-new-tokens", "4");
+        TinyModel.run("generate", awq, "--prompt", "The ", "--max-new-tokens", "4");
     }
 
     @Test
@@ -213,7 +204,7 @@ class EveryArchitectureTest {
 
     private static Set<String> tensors(Path model) throws IOException {
         return new TreeSet<>(
-                json("inspect", model, "--json", "-").get("tensors").findValuesAsText("name"));
+                TinyModel.json("inspect", model, "--json", "-").get("tensors").findValuesAsText("name"));
     }
 
     private double perplexity(Path model) throws IOException {
@@ -221,32 +212,6 @@ class EveryArchitectureTest {
     }
 
     private double perplexity(Path model, String context) throws IOException {
-        return json(
-                        "eval",
-                        "perplexity",
-                        model,
-                        "--dataset",
-                        folder.resolve("text.txt"),
-                        "--context",
-                        context,
-                        "--windows",
-                        "2",
-                        "--json",
-                        "-")
-                .get("perplexity")
-                .asDouble();
-    }
-
-    private static JsonNode json(Object... arguments) throws IOException {
-        return JSON.readTree(run(arguments));
-    }
-
-    private static String run(Object... arguments) {
-        TerminalCapture terminal = new TerminalCapture();
-        String[] words = Stream.of(arguments).map(Object::toString).toArray(String[]::new);
-        assertThat(terminal.run(words))
-                .as("%s%n%s%s", List.of(words), terminal.err(), terminal.out())
-                .isEqualTo(ExitCode.DONE);
-        return terminal.out();
+        return TinyModel.perplexity(model, folder.resolve("text.txt"), context, "auto");
     }
 }

@@ -10,7 +10,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.stream.Stream;
 import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -20,8 +19,6 @@ import org.junit.jupiter.params.provider.ValueSource;
 
 /** What commands do with a tiny random mixture of experts of every architecture. */
 class EveryMixtureTest {
-    private static final Path MODELS =
-            Path.of(System.getProperty("nibble.root"), "checkpoint", "src", "test", "resources", "architectures");
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final int TOKENS = 4 * 32;
 
@@ -30,16 +27,7 @@ class EveryMixtureTest {
     private Path folder;
 
     private Path model(String name) throws IOException {
-        Path model = Files.createDirectory(folder.resolve(name));
-        for (String file : List.of("config.json", "model.safetensors")) {
-            Files.copy(MODELS.resolve(name).resolve(file), model.resolve(file));
-        }
-        Files.copy(MODELS.resolve("tokenizer.json"), model.resolve("tokenizer.json"));
-        Files.writeString(
-                model.resolve("tokenizer_config.json"),
-                "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":false}");
-        Files.writeString(folder.resolve("text.txt"), "The nibble is four bits, and four bits are enough. ".repeat(40));
-        return model;
+        return TinyModel.copy(folder, name);
     }
 
     private Path quantize(Path model, String name, String... options) throws IOException {
@@ -48,7 +36,7 @@ class EveryMixtureTest {
         arguments.addAll(List.of("--samples", "4", "--seq-len", "32", "--device", "cpu"));
         arguments.addAll(List.of("--calibration", folder.resolve("text.txt")));
         arguments.addAll(List.of(options));
-        run(arguments.toArray());
+        TinyModel.run(arguments.toArray());
         return out;
     }
 
@@ -58,7 +46,7 @@ class EveryMixtureTest {
     void is_quantized_verified_converted_and_measured(String name, int experts, int chosen) throws IOException {
         Path model = model(name);
         Path awq = quantize(model, "awq", "--method", "awq");
-        run("verify", awq, "--against", model);
+        TinyModel.run("verify", awq, "--against", model);
         JsonNode report = JSON.readTree(awq.resolve("quantization_report.json").toFile());
         assertThat(report.get("mean_relative_error").asDouble())
                 .isBetween(0.0, report.get("mean_rtn_relative_error").asDouble());
@@ -82,20 +70,20 @@ class EveryMixtureTest {
                                 ? "model.layers.0.block_sparse_moe.gate"
                                 : "model.layers.0.mlp.gate");
         Path dense = folder.resolve("dense");
-        run("convert", awq, dense, "--format", "safetensors");
+        TinyModel.run("convert", awq, dense, "--format", "safetensors");
         assertThat(perplexity(dense)).isEqualTo(perplexity(awq));
         assertThat(perplexity(awq)).isBetween(perplexity(model) / 3, 3 * perplexity(model));
         for (String format : List.of("gptq", "compressed-tensors")) {
             Path other = folder.resolve(format);
-            run("convert", awq, other, "--format", format);
-            run("verify", other, "--against", model);
+            TinyModel.run("convert", awq, other, "--format", format);
+            TinyModel.run("verify", other, "--against", model);
             assertThat(perplexity(other)).isCloseTo(perplexity(awq), within(1e-9 * perplexity(awq)));
             Path back = folder.resolve("back-" + format);
-            run("convert", other, back, "--format", "awq");
+            TinyModel.run("convert", other, back, "--format", "awq");
             assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(awq.resolve("model.safetensors"));
         }
-        run("generate", awq, "--prompt", "The ", "--max-new-tokens", "4");
-        JsonNode plan = json("plan", model, "--group-size", "32", "--method", "awq", "--json", "-");
+        TinyModel.run("generate", awq, "--prompt", "The ", "--max-new-tokens", "4");
+        JsonNode plan = TinyModel.json("plan", model, "--group-size", "32", "--method", "awq", "--json", "-");
         assertThat(plan.get("weight_file_bytes").asLong()).isEqualTo(Files.size(awq.resolve("model.safetensors")));
     }
 
@@ -120,7 +108,7 @@ class EveryMixtureTest {
         assertThat(report.get("mean_relative_error").asDouble())
                 .isBetween(0.0, 0.5 * report.get("mean_rtn_relative_error").asDouble());
         assertThat(report.at("/layers/0/experts/routed_tokens")).isNotEmpty();
-        run("verify", fitted, "--against", model);
+        TinyModel.run("verify", fitted, "--against", model);
         TerminalCapture terminal = new TerminalCapture();
         String text = folder.resolve("text.txt").toString();
         assertThat(terminal.run(
@@ -152,16 +140,18 @@ class EveryMixtureTest {
         Path model = model(name);
         for (String type : List.of("F16", "Q8_0")) {
             Path gguf = folder.resolve(type);
-            run("convert", model, gguf, "--format", "gguf", "--type", type);
+            TinyModel.run("convert", model, gguf, "--format", "gguf", "--type", type);
             Path file = gguf.resolve(name + "-" + type + ".gguf");
             // What 8 bits lose moves a token of such a model to another expert now and then.
             double bound = type.equals("F16") ? 1e-9 : 0.5;
             assertThat(perplexity(file)).isCloseTo(perplexity(model), within(bound * perplexity(model)));
-            assertThat(json("inspect", file, "--json", "-").get("tensors").findValuesAsText("name"))
+            assertThat(TinyModel.json("inspect", file, "--json", "-")
+                            .get("tensors")
+                            .findValuesAsText("name"))
                     .contains("blk.0.ffn_gate_inp.weight", "blk.1.ffn_down_exps.weight");
         }
         Path back = folder.resolve("back");
-        run("convert", folder.resolve("F16").resolve(name + "-F16.gguf"), back, "--format", "safetensors");
+        TinyModel.run("convert", folder.resolve("F16").resolve(name + "-F16.gguf"), back, "--format", "safetensors");
         assertThat(perplexity(back)).isEqualTo(perplexity(model));
     }
 
@@ -175,34 +165,6 @@ class EveryMixtureTest {
     }
 
     private double perplexity(Path model) throws IOException {
-        return json(
-                        "eval",
-                        "perplexity",
-                        model,
-                        "--dataset",
-                        folder.resolve("text.txt"),
-                        "--context",
-                        "48",
-                        "--windows",
-                        "2",
-                        "--device",
-                        "reference",
-                        "--json",
-                        "-")
-                .get("perplexity")
-                .asDouble();
-    }
-
-    private static JsonNode json(Object... arguments) throws IOException {
-        return JSON.readTree(run(arguments));
-    }
-
-    private static String run(Object... arguments) {
-        TerminalCapture terminal = new TerminalCapture();
-        String[] words = Stream.of(arguments).map(Object::toString).toArray(String[]::new);
-        assertThat(terminal.run(words))
-                .as("%s%n%s%s", List.of(words), terminal.err(), terminal.out())
-                .isEqualTo(ExitCode.DONE);
-        return terminal.out();
+        return TinyModel.perplexity(model, folder.resolve("text.txt"), "48", "reference");
     }
 }

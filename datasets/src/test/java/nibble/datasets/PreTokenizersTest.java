@@ -35,7 +35,7 @@ class PreTokenizersTest {
     private static final Set<String> WITHOUT_MARKS =
             Set.of("tekken", "gpt-4o", "llama4", "kanana2", "talkie", "minimax-m2");
 
-    /** Published files cut these before a capital letter and not in digits before a letter; llama.cpp does otherwise. */
+    /** Published files cut these before a capital letter, and no digits before a letter; llama.cpp does otherwise. */
     private static final Set<String> OTHER_CUTS = Set.of("tiny_aya", "cohere2moe", "youtu");
 
     private static JsonNode recorded = new ObjectMapper().nullNode();

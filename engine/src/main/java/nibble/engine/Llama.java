@@ -262,7 +262,7 @@ public final class Llama implements LanguageModel {
         return new Session(this, capacity);
     }
 
-    /** Caps logits, as the head gave them, where the model does. */
+    /** Applies the cap of logits, as the head gave them, where the model has one. */
     public void capLogits(Matrix logits) {
         if (logitCap() != 0) {
             backend.cap(logits, logitCap());

@@ -31,7 +31,7 @@ public class ArchitecturesTest {
             .toList();
 
     /** Those with an expected text too. */
-    private static final List<String> WRITING = List.of(
+    public static final List<String> WRITING = List.of(
             "gemma2",
             "gemma3",
             "smollm3",
@@ -41,7 +41,8 @@ public class ArchitecturesTest {
             "olmo3",
             "phi4-mini",
             "llama-yarn",
-            "qwen3-window");
+            "qwen3-window",
+            "seed-oss");
 
     /** What a model must give. */
     public record Expected(int[] ids, float[] logits, float fp32Error, int[] greedy) {

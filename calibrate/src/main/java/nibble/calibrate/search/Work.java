@@ -20,7 +20,7 @@ public final class Work {
         return config.linears(config.layers() - 1);
     }
 
-    /** The share of all tokens that pass a linear. */
+    /** Returns the share of all tokens that pass a linear. */
     public static double share(ModelConfig config, StoredLinear linear) {
         return linear.module().expert().isRouted()
                 ? config.experts()

@@ -23,12 +23,16 @@ public final class LayerStatistics implements Taps, AutoCloseable {
 
     private final @Nullable ExpertTokens experts;
 
-    /** Of a layer without experts. */
+    /** Makes those of a layer without experts. */
     public LayerStatistics(QuantizationDevices devices, WorkProgress progress) {
         this(devices, progress, null);
     }
 
-    /** @param experts counts the tokens of each expert; null where there are none */
+    /**
+     * Makes those of a layer.
+     *
+     * @param experts counts the tokens of each expert; null where there are none
+     */
     public LayerStatistics(QuantizationDevices devices, WorkProgress progress, @Nullable ExpertTokens experts) {
         this.devices = devices;
         this.progress = progress;

@@ -76,7 +76,7 @@ public class Architecture {
         return norm.ggufName();
     }
 
-    /** The factor of scores that llama.cpp takes where no key says it. */
+    /** Returns the factor of scores that llama.cpp takes where no key says it. */
     public double ggufScore(int layers, int hiddenSize, int heads, int headDim) {
         return 1 / Math.sqrt(headDim);
     }

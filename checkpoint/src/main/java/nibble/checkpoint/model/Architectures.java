@@ -32,6 +32,7 @@ public final class Architectures {
             Map.entry("Llama4ForCausalLM", "mixture of experts, layers without rope"),
             Map.entry("Llama4ForConditionalGeneration", "mixture of experts, layers without rope"),
             Map.entry("GptOssForCausalLM", "mixture of experts, attention sinks"),
+            Map.entry("Gemma3ForConditionalGeneration", "text and images"),
             Map.entry("PhiForCausalLM", "LayerNorm, biases of all linears"),
             Map.entry("Phi4MMForCausalLM", "several modalities"),
             Map.entry("CohereForCausalLM", "LayerNorm, attention and MLP side by side"),

@@ -179,7 +179,7 @@ public final class GemmaFamily {
                             cap(keys, "final_logit_softcapping", logitCap));
         }
 
-        /** llama.cpp knows the 27B models by their number of layers: these divide by the root of hidden / heads. */
+        /** Returns the factor; llama.cpp knows the 27B models, whose factor differs, by their number of layers. */
         @Override
         public double ggufScore(int layers, int hiddenSize, int heads, int headDim) {
             return layers == largestLayers ? 1 / Math.sqrt(hiddenSize / heads) : 1 / Math.sqrt(headDim);

@@ -1,8 +1,10 @@
 package nibble.checkpoint.model;
 
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.source.ConfigKeys;
 
 /** Holds Llama and what differs from it by windows alone. SmolLM is a Llama with tied embeddings. */
@@ -82,7 +84,31 @@ public final class LlamaFamily {
                 }
             };
 
-    static final List<Architecture> ALL = List.of(LLAMA, MISTRAL, SMOLLM3);
+    /** Biases of q, k and v, and of o by a key of its own; heads of a width of their own. */
+    public static final Architecture SEED_OSS =
+            new Architecture(
+                    "SeedOssForCausalLM",
+                    "seed_oss",
+                    "seed_oss",
+                    new ConfigDefaults(524_288, List.of(0), List.of(2))
+                            .withHeadDim(128)
+                            .withKvHeads(8)) {
+                @Override
+                Set<Linear> biases(ConfigKeys keys) {
+                    Set<Linear> biases = EnumSet.noneOf(Linear.class);
+                    biases.addAll(
+                            keys.flag("attention_bias", true) ? List.of(Linear.Q, Linear.K, Linear.V) : List.of());
+                    biases.addAll(keys.flag("attention_out_bias", false) ? List.of(Linear.O) : List.of());
+                    return biases;
+                }
+
+                @Override
+                public String ggufNorm(LayerNorm norm) {
+                    return norm == LayerNorm.MLP_IN ? "post_attention_norm" : super.ggufNorm(norm);
+                }
+            };
+
+    static final List<Architecture> ALL = List.of(LLAMA, MISTRAL, SMOLLM3, SEED_OSS);
 
     private LlamaFamily() {}
 }

@@ -139,7 +139,48 @@ final class TextCuts {
         "IMGIMGABZ"
     };
 
+    /** Known expressions look at fewer letters of the longest probe. */
+    private static final int MAX_LOOKS = 2_000_000;
+
     private TextCuts() {}
+
+    /** Says that an expression looks at the letters of a short text again and again. */
+    private static final class EndlessException extends RuntimeException {
+        private static final long serialVersionUID = 1L;
+    }
+
+    /** A text that counts how often a letter of it is looked at: an expression may take time without end. */
+    private static final class Watched implements CharSequence {
+        private final String text;
+        private int looks;
+
+        Watched(String text) {
+            this.text = text;
+        }
+
+        @Override
+        public int length() {
+            return text.length();
+        }
+
+        @Override
+        public char charAt(int at) {
+            if (++looks > MAX_LOOKS) {
+                throw new EndlessException();
+            }
+            return text.charAt(at);
+        }
+
+        @Override
+        public CharSequence subSequence(int begin, int end) {
+            return text.subSequence(begin, end);
+        }
+
+        @Override
+        public String toString() {
+            return text;
+        }
+    }
 
     /** Every known way that cuts as these steps do, in the order of the table; none where a step is not understood. */
     static List<PreTokenizer> alike(List<Step> steps) {
@@ -160,8 +201,8 @@ final class TextCuts {
         try {
             return !own.isEmpty()
                     && probes.stream().allMatch(text -> cut(known, own, text).equals(cut(steps, patterns, text)));
-        } catch (StackOverflowError e) {
-            // An expression that nests too deeply is none of those that are known.
+        } catch (StackOverflowError | EndlessException e) {
+            // An expression that nests too deeply, or tries too many ways, is none of those that are known.
             return false;
         }
     }
@@ -213,7 +254,7 @@ final class TextCuts {
         List<String> cut = new ArrayList<>();
         for (String piece : pieces) {
             int begin = 0;
-            Matcher matcher = pattern.matcher(piece);
+            Matcher matcher = pattern.matcher(new Watched(piece));
             while (matcher.find()) {
                 add(cut, piece, begin, matcher.start());
                 add(cut, piece, matcher.start(), matcher.end());

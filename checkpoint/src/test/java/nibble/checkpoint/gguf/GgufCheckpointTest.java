@@ -209,7 +209,7 @@ class GgufCheckpointTest {
         refused(
                 m -> m.put("general.architecture", new GgufValue.Text("qwen2moe")),
                 "qwen2moe",
-                "supported: llama, smollm3, qwen2, qwen3, phi3, gemma, gemma2, gemma3, granite, olmo2");
+                "supported: llama, smollm3, seed_oss, qwen2, qwen3, phi3, gemma, gemma2, gemma3, granite, olmo2");
         refused(m -> m.put("llama.expert_count", new GgufValue.U32(8)), "llama.expert_used_count", "missing");
         refused(m -> m.put("split.count", new GgufValue.U32(3)), "split.count", "tiny.gguf", "00001-of-00003");
         refused(m -> m.put("llama.rope.scaling.type", new GgufValue.Text("ntk")), "\"ntk\" is not supported");

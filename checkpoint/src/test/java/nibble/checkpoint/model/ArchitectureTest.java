@@ -61,7 +61,8 @@ class ArchitectureTest {
         "olmo3, olmo3",
         "phi4-mini, phi3",
         "llama-yarn, llama",
-        "qwen3-window, qwen3"
+        "qwen3-window, qwen3",
+        "seed-oss, seed_oss"
     })
     void the_expected_tensors_are_those_of_transformers(String model, String type) {
         try (Checkpoint checkpoint = Checkpoint.open(MODELS.resolve(model))) {
@@ -165,8 +166,8 @@ class ArchitectureTest {
                 "{\"architectures\":[\"CohereForCausalLM\"],\"model_type\":\"cohere\"}|\"CohereForCausalLM\""
                         + " (LayerNorm",
                 "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported;"
-                        + " supported: LlamaForCausalLM, MistralForCausalLM, SmolLM3ForCausalLM, Qwen2ForCausalLM,"
-                        + " Qwen3ForCausalLM, Phi3ForCausalLM, GemmaForCausalLM",
+                        + " supported: LlamaForCausalLM, MistralForCausalLM, SmolLM3ForCausalLM, SeedOssForCausalLM,"
+                        + " Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, GemmaForCausalLM",
                 "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"mistral\"}|\"LlamaForCausalLM\" with"
                         + " model_type \"mistral\"",
                 "{\"model_type\":\"deepseek\"}|model_type \"deepseek\" is not yet supported",

@@ -62,6 +62,9 @@ class PreTokenizerTest {
                 "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{Lu}+| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+; none",
                 "\" ?[^(\\s|[.,!?…。，、।۔،])]+\"; bloom",
                 "(a+)+$; none",
+                // GPT-2's, but it would try for years on a run of spaces before it goes on.
+                "\\s*\\s*\\s*\\s*\\s*\\s*[^\\s\\S]|'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+|"
+                        + " ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+; none",
                 "[; none",
                 "\\p{Nonsense}; none"
             })

@@ -1,18 +1,13 @@
 package nibble.convert.gguf;
 
-import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
-import java.util.concurrent.Future;
 import java.util.function.DoubleConsumer;
 import java.util.function.LongUnaryOperator;
 import java.util.function.Supplier;
@@ -58,20 +53,12 @@ import org.jspecify.annotations.Nullable;
  * source keeps its codes and scales in {@link GgufMix#Q4_1}.
  */
 public final class GgufExporter {
-    /** Rows that one thread encodes at a time; their bytes wait in memory for their turn. */
-    private static final int ROWS = 64;
-
     /**
      * A tensor of the file and how to get its bytes.
      *
      * @param sources names of the tensors that it is made of
      */
-    private record Item(GgufPlan.Entry entry, List<String> sources, Supplier<Body> body) {}
-
-    /** Gives the bytes of rows, one after the other; several threads ask at once. */
-    private interface Body {
-        void rows(long first, int count, byte[] into);
-    }
+    private record Item(GgufPlan.Entry entry, List<String> sources, Supplier<EncodedRows> body) {}
 
     private final Checkpoint source;
     private final ModelConfig config;
@@ -164,7 +151,7 @@ public final class GgufExporter {
                 .mapToLong(name -> source.stored(name).orElseThrow().storedBytes())
                 .sum();
         return new ConversionRun.Item(List.of(item.entry().name()), item.sources(), inputBytes, sink -> {
-            write(sink, item, workers, threads);
+            EncodedRows.write(sink, item.entry(), item.body().get(), workers, threads);
             return List.of();
         });
     }
@@ -253,23 +240,11 @@ public final class GgufExporter {
                         .flatMap(module -> sources(module, layer).stream())
                         .toList(),
                 () -> {
-                    List<Body> bodies = modules.stream()
+                    List<EncodedRows> bodies = modules.stream()
                             .map(module -> body(module, 0, layer, type, one, null))
                             .toList();
-                    return (from, count, into) -> stackedRows(bodies, out, rowBytes, from, count, into);
+                    return EncodedRows.stacked(bodies, out, rowBytes);
                 });
-    }
-
-    private static void stackedRows(List<Body> bodies, int out, int rowBytes, long from, int count, byte[] into) {
-        for (int done = 0; done < count; ) {
-            int expert = (int) ((from + done) / out);
-            long row = (from + done) % out;
-            int rows = (int) Math.min(count - done, out - row);
-            byte[] part = new byte[rows * rowBytes];
-            bodies.get(expert).rows(row, rows, part);
-            System.arraycopy(part, 0, into, done * rowBytes, part.length);
-            done += rows;
-        }
     }
 
     /** Numbers that rope divides frequencies by. */
@@ -359,7 +334,7 @@ public final class GgufExporter {
                 () -> body(module, firstRow, layer, type, shape, columns));
     }
 
-    private Body body(
+    private EncodedRows body(
             LinearModule module, int firstRow, int layer, GgufType type, Shape shape, float @Nullable [] columns) {
         // Where heads are reordered q and k are not fused with others.
         boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
@@ -397,7 +372,8 @@ public final class GgufExporter {
         };
     }
 
-    private Body encoder(String name, GgufType type, Shape shape, float @Nullable [] importance, StoredRows rows) {
+    private EncodedRows encoder(
+            String name, GgufType type, Shape shape, float @Nullable [] importance, StoredRows rows) {
         int columns = Math.toIntExact(shape.dim(shape.rank() - 1));
         return (first, count, into) -> {
             float[] values = new float[count * columns];
@@ -417,43 +393,6 @@ public final class GgufExporter {
                     source.folder(),
                     "tensor " + name + " has weights of magnitude up to " + EncodedRange.largest(values)
                             + ", beyond what " + type + " holds; give --type BF16 or F32");
-        }
-    }
-
-    /** Rows are encoded by all threads, a little ahead of the one that writes. */
-    private static void write(ConversionRun.Sink sink, Item item, ExecutorService workers, int threads) {
-        Body body = item.body().get();
-        Shape shape = item.entry().shape();
-        long rows = shape.elements() / shape.dim(shape.rank() - 1);
-        int rowBytes = Math.toIntExact(item.entry().type().bytes(shape.dim(shape.rank() - 1)));
-        Deque<Future<byte[]>> ahead = new ArrayDeque<>();
-        for (long row = 0; row < rows || !ahead.isEmpty(); ) {
-            if (row < rows && ahead.size() < 2 * threads) {
-                long from = row;
-                int count = (int) Math.min(rows - from, ROWS);
-                ahead.add(workers.submit(() -> {
-                    byte[] bytes = new byte[count * rowBytes];
-                    body.rows(from, count, bytes);
-                    return bytes;
-                }));
-                row += count;
-            } else {
-                sink.write(item.entry().name(), MemorySegment.ofArray(result(ahead.remove())));
-            }
-        }
-    }
-
-    private static byte[] result(Future<byte[]> part) {
-        try {
-            return part.get();
-        } catch (InterruptedException e) {
-            Thread.currentThread().interrupt();
-            throw new IllegalStateException("interrupted", e);
-        } catch (ExecutionException e) {
-            if (e.getCause() instanceof RuntimeException failed) {
-                throw failed;
-            }
-            throw new IllegalStateException(e.getCause());
         }
     }
 }

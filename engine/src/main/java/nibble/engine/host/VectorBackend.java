@@ -337,18 +337,8 @@ public final class VectorBackend extends HostBackend {
         float[] values = HostMatrix.values(x);
         int columns = x.columns();
         double[] sums = new double[x.rows()];
-        forEachRow(x.rows(), columns, row -> {
-            double sum = 0;
-            for (int i = row * columns; i < (row + 1) * columns; i++) {
-                sum += (double) values[i] * values[i];
-            }
-            sums[row] = sum;
-        });
-        double sum = 0;
-        for (double part : sums) {
-            sum += part;
-        }
-        return sum;
+        forEachRow(x.rows(), columns, row -> sums[row] = ErrorNorms.squares(values, row * columns, columns));
+        return ErrorNorms.sum(sums);
     }
 
     @Override
@@ -379,15 +369,11 @@ public final class VectorBackend extends HostBackend {
         });
     }
 
-    private interface Piece {
-        void run(int from, int to);
-    }
-
     /** Pieces begin at fixed places, so that which elements fall to the scalar tail does not depend on the threads. */
-    private void forEachPiece(int elements, Piece piece) {
+    private void forEachPiece(int elements, Workers.Run piece) {
         workers.forEach(
                 (elements + ELEMENTS_PER_TASK - 1) / ELEMENTS_PER_TASK,
-                task -> piece.run(task * ELEMENTS_PER_TASK, Math.min(elements, (task + 1) * ELEMENTS_PER_TASK)));
+                task -> piece.accept(task * ELEMENTS_PER_TASK, Math.min(elements, (task + 1) * ELEMENTS_PER_TASK)));
     }
 
     @Override

@@ -7,11 +7,9 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.file.Path;
-import java.util.Map;
 import nibble.checkpoint.Checkpoint;
 import nibble.engine.ArchitecturesTest;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.Parameter;
 import nibble.engine.cuda.CudaBackend;
 import nibble.engine.tensor.ModelWeights;
 import org.junit.jupiter.api.Assumptions;
@@ -69,23 +67,7 @@ class CudaDivergencePassTest {
                 double divergence = DivergencePassTest.divergence(tuned, original, backend, ids, 100);
 
                 assertThat(divergence).isCloseTo(expected.get("divergence").asDouble(), within(0.003 * divergence));
-                Map<String, Parameter> named = DivergencePassTest.named(tuned);
-                assertThat(named).hasSize(expected.size() - 1);
-                named.forEach((name, parameter) -> {
-                    float[] gradient = parameter.gradient();
-                    float scale = name.equals("norm") ? checkpoint.config().finalGainScale() : 1;
-                    double norm = 0;
-                    double product = 0;
-                    for (int i = 0; i < gradient.length; i++) {
-                        norm += (double) scale * gradient[i] * scale * gradient[i];
-                        product += scale * gradient[i] * Math.cos(i);
-                    }
-                    double size = expected.get(name).get(0).asDouble();
-                    assertThat(Math.sqrt(norm)).as(name).isCloseTo(size, within(0.01 * size));
-                    assertThat(product)
-                            .as(name)
-                            .isCloseTo(expected.get(name).get(1).asDouble(), within(0.01 * size));
-                });
+                DivergencePassTest.assertGradients(expected, tuned, checkpoint, 0.01);
             }
         }
     }

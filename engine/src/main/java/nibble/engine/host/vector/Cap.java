@@ -16,7 +16,7 @@ public final class Cap {
 
     private Cap() {}
 
-    /** Caps a run of values at c > 0. */
+    /** Applies the cap c > 0 to a run of values. */
     public static void run(float[] x, int from, int to, float c) {
         int i = from;
         for (; i <= to - COUNT; i += COUNT) {

@@ -1,0 +1,68 @@
+package nibble.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import nibble.cli.terminal.ExitCode;
+
+/** Tiny random models of all architectures, and commands on them in this process. */
+final class TinyModel {
+    private static final Path MODELS =
+            Path.of(System.getProperty("nibble.root"), "checkpoint", "src", "test", "resources", "architectures");
+    private static final ObjectMapper JSON = new ObjectMapper();
+
+    private TinyModel() {}
+
+    /** Makes a model's folder in another, and {@code text.txt} beside it. */
+    static Path copy(Path folder, String name) throws IOException {
+        Path model = Files.createDirectory(folder.resolve(name));
+        for (String file : List.of("config.json", "model.safetensors")) {
+            Files.copy(MODELS.resolve(name).resolve(file), model.resolve(file));
+        }
+        Files.copy(MODELS.resolve("tokenizer.json"), model.resolve("tokenizer.json"));
+        Files.writeString(
+                model.resolve("tokenizer_config.json"),
+                "{\"bos_token\":\"<s>\",\"eos_token\":\"</s>\",\"add_bos_token\":false}");
+        Files.writeString(folder.resolve("text.txt"), "The nibble is four bits, and four bits are enough. ".repeat(40));
+        return model;
+    }
+
+    /** The perplexity of two windows of a text. */
+    static double perplexity(Path model, Path text, String context, String device) throws IOException {
+        return json(
+                        "eval",
+                        "perplexity",
+                        model,
+                        "--dataset",
+                        text,
+                        "--context",
+                        context,
+                        "--windows",
+                        "2",
+                        "--device",
+                        device,
+                        "--json",
+                        "-")
+                .get("perplexity")
+                .asDouble();
+    }
+
+    static JsonNode json(Object... arguments) throws IOException {
+        return JSON.readTree(run(arguments));
+    }
+
+    static String run(Object... arguments) {
+        TerminalCapture terminal = new TerminalCapture();
+        String[] words = Stream.of(arguments).map(Object::toString).toArray(String[]::new);
+        assertThat(terminal.run(words))
+                .as("%s%n%s%s", List.of(words), terminal.err(), terminal.out())
+                .isEqualTo(ExitCode.DONE);
+        return terminal.out();
+    }
+}
