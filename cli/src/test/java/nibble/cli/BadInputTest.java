@@ -109,10 +109,15 @@ class BadInputTest {
                         "GemmaForCausalLM"),
                 damage(
                         "another rope type",
+                        config(c -> c.putObject("rope_scaling").put("rope_type", "mrope")),
+                        "config.json",
+                        "mrope",
+                        "llama3"),
+                damage(
+                        "yarn without a factor",
                         config(c -> c.putObject("rope_scaling").put("rope_type", "yarn")),
                         "config.json",
-                        "yarn",
-                        "llama3"),
+                        "factor"),
                 damage(
                         "a NaN",
                         element(0x7e00),

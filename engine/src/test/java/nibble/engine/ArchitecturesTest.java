@@ -123,8 +123,8 @@ public class ArchitecturesTest {
     }
 
     /**
-     * Longer than every window, and beyond the length from which longrope takes its other factors: keys keep the turn of
-     * their own time, as in transformers' cache.
+     * Longer than every window, and beyond the length from which longrope takes its other factors: keys keep the turn
+     * of their own time, as in transformers' cache.
      */
     @ParameterizedTest
     @MethodSource("writingModels")

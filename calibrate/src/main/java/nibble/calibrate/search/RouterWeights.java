@@ -1,8 +1,8 @@
 package nibble.calibrate.search;
 
 /**
- * Holds what chooses and weighs the experts of a layer, fp16 bits. A scale of the norm before it multiplies its columns,
- * and only powers of two do that without moving any logit: all of its bits stay those of the original.
+ * Holds what chooses and weighs the experts of a layer, fp16 bits. A scale of the norm before it multiplies its
+ * columns, and only powers of two do that without moving any logit: all of its bits stay those of the original.
  *
  * @param router [experts, hidden]
  * @param sharedGate [1, hidden]; empty where there is none

@@ -192,7 +192,10 @@ public class Architecture {
         return "rope_theta";
     }
 
-    /** Returns whether {@code rope_parameters} holds an object for each kind, and {@code rope_scaling} means full layers. */
+    /**
+     * Returns whether {@code rope_parameters} holds an object for each kind, and {@code rope_scaling} means full
+     * layers.
+     */
     public boolean ropeDiffers() {
         return false;
     }

@@ -39,7 +39,9 @@ public record GgufTraits(
 
     private static final Set<Linear> QKV = Set.of(Linear.Q, Linear.K, Linear.V);
 
-    /** Returns whether llama.cpp brings the weights of the chosen experts to a sum of 1, which the file does not say. */
+    /**
+     * Returns whether llama.cpp brings the weights of the chosen experts to a sum of 1, which the file does not say.
+     */
     public boolean normalizesExperts() {
         return name.equals("llama") || name.equals("qwen3moe");
     }

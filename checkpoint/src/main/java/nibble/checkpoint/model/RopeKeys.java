@@ -146,7 +146,10 @@ final class RopeKeys {
 
     private Rope.Yarn yarn(ConfigKeys keys) {
         int original = original(keys);
-        double factor = keys.numberIfPresent("factor", 1, MAX_FACTOR).orElse((double) maxPositions() / original);
+        // transformers needs the key; null asks for what the extents say.
+        double factor = keys.json().has("factor") && keys.json().get("factor").isNull()
+                ? (double) maxPositions() / original
+                : keys.number("factor", 1, MAX_FACTOR);
         double scale = keys.numberIfPresent("mscale", 0, MAX_FACTOR).orElse(0.0);
         double allScale = keys.numberIfPresent("mscale_all_dim", 0, MAX_FACTOR).orElse(0.0);
         double attention = keys.numberIfPresent("attention_factor", Double.MIN_NORMAL, MAX_FACTOR)

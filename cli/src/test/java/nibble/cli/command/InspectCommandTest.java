@@ -128,16 +128,16 @@ class InspectCommandTest {
 
     @Test
     void gguf_of_an_unknown_architecture_is_listed_and_named_as_not_supported() throws IOException {
-        Path gemma = gemma3(folder.resolve("gemma-3.gguf"));
-        String summary = done("inspect", gemma.toString());
+        Path falcon = falcon(folder.resolve("falcon.gguf"));
+        String summary = done("inspect", falcon.toString());
         assertThat(summary)
-                .contains("GGUF IQ2_XXS", "gemma3: 2 layers, hidden 256")
-                .contains("Nibble does no more than list it: architecture \"gemma3\" is not yet supported")
+                .contains("GGUF IQ2_XXS", "falcon: 2 layers, hidden 256")
+                .contains("Nibble does no more than list it: architecture \"falcon\" is not yet supported")
                 .contains("1 and \\u001b[31mred\\nline");
         assertThat(summary).doesNotContain("\u001b");
-        JsonNode json = json(gemma);
+        JsonNode json = json(falcon);
         assertThat(json.get("commands")).hasSize(1);
-        assertThat(json.get("obstacle").asText()).contains("gemma3", "supported: llama");
+        assertThat(json.get("obstacle").asText()).contains("falcon", "supported: llama");
         assertThat(json.get("types").findValuesAsText("type")).containsExactly("IQ2_XXS", "F32");
         assertThat(json.get("bits_per_weight").asDouble()).isCloseTo(8.0 * (2 * 66 + 1024) / 768, within(1e-9));
     }
@@ -154,8 +154,8 @@ class InspectCommandTest {
                 "convert",
                 "verify"
             })
-    void every_command_says_that_gemma_3_is_not_yet_supported(String command) throws IOException {
-        Path gguf = gemma3(folder.resolve("gemma-3.gguf"));
+    void every_command_says_that_falcon_is_not_yet_supported(String command) throws IOException {
+        Path gguf = falcon(folder.resolve("falcon.gguf"));
         Path hub = Files.createDirectory(folder.resolve("hub"));
         for (String file : List.of(
                 "tokenizer.json",
@@ -167,11 +167,10 @@ class InspectCommandTest {
         }
         ObjectNode config =
                 (ObjectNode) JSON.readTree(MODEL.resolve("config.json").toFile());
-        config.putArray("architectures").add("Gemma3ForCausalLM");
+        config.putArray("architectures").add("FalconForCausalLM");
         Files.writeString(
-                hub.resolve("config.json"),
-                config.put("model_type", "gemma3_text").toString());
-        assertThat(done("inspect", hub.toString())).contains("Gemma3ForCausalLM: 6 layers", "is not yet supported");
+                hub.resolve("config.json"), config.put("model_type", "falcon").toString());
+        assertThat(done("inspect", hub.toString())).contains("FalconForCausalLM: 6 layers", "is not yet supported");
         for (Path model : command.equals("verify") ? List.of(hub) : List.of(gguf, hub)) {
             List<String> words = new ArrayList<>(List.of(command.split(" ")));
             words.add(model.toString());
@@ -191,7 +190,7 @@ class InspectCommandTest {
                     .isEqualTo(ExitCode.BAD_INPUT);
             assertThat(terminal.out() + terminal.err())
                     .as(String.join(" ", words))
-                    .containsIgnoringCase("gemma3")
+                    .containsIgnoringCase("falcon")
                     .contains("not yet supported", "supported: ");
         }
         assertThat(folder.resolve("out")).doesNotExist();
@@ -208,13 +207,13 @@ class InspectCommandTest {
     }
 
     /** A file of two tensors: an IQ2_XXS one of two blocks and an F32 one. */
-    private static Path gemma3(Path file) throws IOException {
+    private static Path falcon(Path file) throws IOException {
         GgufBytes bytes = new GgufBytes();
         bytes.begin(2, 6);
-        bytes.text("general.architecture", "gemma3");
-        bytes.u32("gemma3.block_count", 2);
-        bytes.u32("gemma3.embedding_length", 256);
-        bytes.u32("gemma3.attention.head_count", 4);
+        bytes.text("general.architecture", "falcon");
+        bytes.u32("falcon.block_count", 2);
+        bytes.u32("falcon.embedding_length", 256);
+        bytes.u32("falcon.attention.head_count", 4);
         bytes.u32("general.file_type", 19);
         bytes.text("general.description", "1 and \u001b[31mred\nline");
         bytes.tensor("blk.0.attn_q.weight", 16, 0, 256, 2);

@@ -20,7 +20,9 @@ import nibble.checkpoint.model.PhiFamily;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.model.layer.Rope;
 
-/** The metadata that only some architectures have, by keys without the architecture's name: as llama.cpp's converter. */
+/**
+ * The metadata that only some architectures have, by keys without the architecture's name: as llama.cpp's converter.
+ */
 final class ArchitectureMetadata {
     private final ModelConfig config;
     private final Architecture architecture;

@@ -159,8 +159,8 @@ class GgufArchitecturesTest {
     }
 
     /**
-     * What a config says comes back from a file: windows, bases and scaling of rope, factors, caps. The tensors and keys
-     * of such files are equal to those of llama.cpp's converter, by convert/src/test/scripts/gguf_converter.py.
+     * What a config says comes back from a file: windows, bases and scaling of rope, factors, caps. The tensors and
+     * keys of such files are equal to those of llama.cpp's converter, by convert/src/test/scripts/gguf_converter.py.
      */
     @ParameterizedTest
     @CsvSource(

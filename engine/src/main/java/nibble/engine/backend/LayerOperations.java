@@ -67,8 +67,8 @@ public interface LayerOperations extends Matrices {
     void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition);
 
     /**
-     * Computes causal softmax attention, scores scaled and capped as the shape has it: query row t of a sequence stands at
-     * position {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last {@code
+     * Computes causal softmax attention, scores scaled and capped as the shape has it: query row t of a sequence stands
+     * at position {@code firstPosition + t} and sees that sequence's key rows 0 to that position, or the last {@code
      * shape.window()} of them.
      *
      * @param sequences sequences of equal length that lie one after another in each of the matrices

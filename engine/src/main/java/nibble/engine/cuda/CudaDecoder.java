@@ -128,8 +128,8 @@ final class CudaDecoder implements Decoder {
 
     /**
      * The decoder of a model, if there is one for it: not where layers stream through the card, nor where the rotary
-     * table changes with the length of the sequence or differs by layer, nor for what the kernel does not compute, which is all but Llama's
-     * own layers.
+     * table changes with the length of the sequence or differs by layer, nor for what the kernel does not compute,
+     * which is all but Llama's own layers.
      */
     static Optional<Decoder> of(CudaBackend backend, PlacedModel placed, KeyValueCache cache) {
         ModelConfig config = placed.config();

@@ -29,7 +29,8 @@ import nibble.pack.layout.AwqLayout;
 
 /**
  * A decoder layer in device memory: four groups, one for each input, and where there are experts one for what chooses
- * them. Linears of an input that have one type are one matrix, those of each expert by themselves. The place can be filled again with another layer that fits. Owns its buffers.
+ * them. Linears of an input that have one type are one matrix, those of each expert by themselves. The place can be
+ * filled again with another layer that fits. Owns its buffers.
  */
 final class CudaLayer implements AutoCloseable {
     /** Matrices begin at multiples of this. */

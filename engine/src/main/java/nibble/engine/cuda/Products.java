@@ -16,8 +16,8 @@ import nibble.engine.tensor.Matrix;
 
 /**
  * Products of activations with weights: cuBLAS on fp16 weights. Quantized weights are read as they are for one row
- * ({@link OneRow}) and for some ({@link BatchRows}). For more they are expanded into fp16 a piece at a time, on a stream
- * of its own, so that the next piece expands while cuBLAS multiplies by this one. Owns the pieces' memory.
+ * ({@link OneRow}) and for some ({@link BatchRows}). For more they are expanded into fp16 a piece at a time, on a
+ * stream of its own, so that the next piece expands while cuBLAS multiplies by this one. Owns the pieces' memory.
  */
 final class Products implements AutoCloseable {
     /** Most bytes of a piece, unless 256 rows are more. */

@@ -5,8 +5,8 @@ import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Holds keys or values on a card as 8-bit codes, [rows, columns], each 128 more than it stands for. Behind them lie fp32
- * scales, [blocks of 16 rows, heads, 16]: so a block has the scales of a head side by side. Owns the buffer.
+ * Holds keys or values on a card as 8-bit codes, [rows, columns], each 128 more than it stands for. Behind them lie
+ * fp32 scales, [blocks of 16 rows, heads, 16]: so a block has the scales of a head side by side. Owns the buffer.
  *
  * @param head columns of a head
  */

@@ -10,10 +10,10 @@ import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Workers;
 
 /**
- * Computes causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(scale q[t]·k[j]) v[j]}, j up to the
- * position of t, from the first of its window on. A task is one head and {@value #QUERIES} queries. It walks the keys
- * it may see in chunks; the softmax is kept as a running maximum m, sum l and unnormalised output, rescaled when the
- * maximum grows (Milakov and Gimelshein 2018; Dao et al. 2022). So no task ever holds more than {@value #QUERIES} x
+ * Computes causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(scale q[t]·k[j]) v[j]}, j up to
+ * the position of t, from the first of its window on. A task is one head and {@value #QUERIES} queries. It walks the
+ * keys it may see in chunks; the softmax is kept as a running maximum m, sum l and unnormalised output, rescaled when
+ * the maximum grows (Milakov and Gimelshein 2018; Dao et al. 2022). So no task ever holds more than {@value #QUERIES} x
  * {@value #KEYS} scores.
  */
 public final class CausalAttention {
