@@ -15,6 +15,9 @@ record FoldedNorm(short[] norm, float[] effective) {
      * need is {@code norm / rounded}, not quite the one asked for. A channel whose quotient does not fit fp16 keeps its
      * norm.
      *
+     * <p>A gain that is stored less one is rounded to bf16, so that loaders that compute in bf16 have the same norm: less
+     * one, a small gain would lose nearly all of its digits there. vLLM takes Gemma 3 in bf16 or fp32 only.
+     *
      * @param norm the gain
      * @param offset what the stored weight lacks of the gain
      */
@@ -22,7 +25,8 @@ record FoldedNorm(short[] norm, float[] effective) {
         short[] folded = new short[norm.length];
         float[] effective = new float[norm.length];
         for (int i = 0; i < norm.length; i++) {
-            float stored = Half.round(norm[i] / scale[i] - offset);
+            float less = norm[i] / scale[i] - offset;
+            float stored = Half.round(offset == 0f ? less : toBf16(less));
             if (stored + offset == 0f || !Float.isFinite(stored)) {
                 stored = Half.round(norm[i] - offset);
             }
@@ -32,5 +36,11 @@ record FoldedNorm(short[] norm, float[] effective) {
             effective[i] = quotient == 0f ? 1f : norm[i] / quotient;
         }
         return new FoldedNorm(folded, effective);
+    }
+
+    /** Rounds to nearest, ties to even. */
+    private static float toBf16(float value) {
+        int bits = Float.floatToRawIntBits(value);
+        return Float.intBitsToFloat(bits + 0x7fff + (bits >>> 16 & 1) & 0xffff0000);
     }
 }

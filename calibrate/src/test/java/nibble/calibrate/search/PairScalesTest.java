@@ -169,15 +169,19 @@ class PairScalesTest {
 
     @Test
     void a_norm_stored_less_one_is_folded_by_its_gain() {
-        float[] gain = {1f, 0.333f, 0f, 2.5f, 1e-3f};
-        float[] scale = {3f, 0.7f, 5f, 1.1f, 1e4f};
+        float[] gain = {1f, 0.333f, 0f, 2.5f, 1e-3f, 40f};
+        float[] scale = {3f, 0.7f, 5f, 1.1f, 1e4f, 9f};
         FoldedNorm folded = FoldedNorm.of(gain, scale, 1);
         for (int i = 0; i < gain.length; i++) {
             float stored = 1 + Float.float16ToFloat(folded.norm()[i]);
             assertThat(stored * folded.effective()[i]).isCloseTo(gain[i], within(gain[i] * 1e-6f));
             assertThat(folded.effective()[i]).isPositive().isFinite();
         }
-        assertThat(folded.effective()[0]).isCloseTo(3f, within(0.002f));
+        for (int i : new int[] {0, 1, 3, 5}) {
+            int bits = Float.floatToRawIntBits(Float.float16ToFloat(folded.norm()[i]));
+            assertThat(bits & 0xffff).as("bits that bf16 has not").isZero();
+        }
+        assertThat(folded.effective()[0]).isCloseTo(3f, within(0.02f));
     }
 
     @Test
