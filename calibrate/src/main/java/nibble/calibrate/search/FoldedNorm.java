@@ -15,8 +15,8 @@ record FoldedNorm(short[] norm, float[] effective) {
      * need is {@code norm / rounded}, not quite the one asked for. A channel whose quotient does not fit fp16 keeps its
      * norm.
      *
-     * <p>A gain that is stored less one is rounded to bf16, so that loaders that compute in bf16 have the same norm: less
-     * one, a small gain would lose nearly all of its digits there. vLLM takes Gemma 3 in bf16 or fp32 only.
+     * <p>A gain that is stored less one is rounded to bf16, so that loaders that compute in bf16 have the same norm:
+     * less one, a small gain would lose nearly all of its digits there. vLLM takes Gemma 3 in bf16 or fp32 only.
      *
      * @param norm the gain
      * @param offset what the stored weight lacks of the gain
