@@ -78,9 +78,8 @@ final class ColumnCodes implements FewRows {
             int end = Math.min(matrix.outputs(), toPiece * outputsPerPiece);
             int batch = Math.min(NativeCodes.BATCH, prepared.rows());
             // Groups that are all one part need none.
-            MemorySegment room = parts == 1
-                    ? MemorySegment.NULL
-                    : MemorySegment.ofArray(new float[Kernels.PART_ROOM * batch]);
+            MemorySegment room =
+                    parts == 1 ? MemorySegment.NULL : MemorySegment.ofArray(new float[Kernels.PART_ROOM * batch]);
             for (int from = 0; from < prepared.rows(); from += NativeCodes.BATCH) {
                 Range range = new Range(first, end, from, Math.min(NativeCodes.BATCH, prepared.rows() - from));
                 kernels.codes(matrix, range, Groups.all(matrix, groupsOfPart), prepared, room, out);
