@@ -10,7 +10,7 @@ The committed files were made with torch 2.13.0 and transformers 5.17.0. For eac
     expected.safetensors             ids I64 [tokens], logits F32 [tokens, vocabulary]: the fp16 weights run in fp64 (norms and
                                      rope are fp32 in transformers whatever the model's type), eager attention;
                                      fp32_error F32 [1]: how far transformers' own fp32 run is from that;
-                                     greedy I64 [64]: the likeliest text behind ids, where the model has positions for it
+                                     greedy I64 [64]: the likeliest text behind ids, where the model has room for it
 
 and, once, tokenizer.json: GPT-2's bytes as 256 tokens, without merges, split by Qwen2's expression.
 

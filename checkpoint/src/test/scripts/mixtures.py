@@ -4,10 +4,11 @@
 
 The committed files were made with torch 2.13.0 and transformers 5.17.0. expected.safetensors has one tensor more:
 
-    greedy I64 [tokens + 64]   ids and the 64 likeliest tokens behind them, by the fp64 run; each is likelier than the next
-                               by 1e-3 at least
+    greedy I64 [tokens + 64]   ids and the 64 likeliest tokens behind them, by the fp64 run; each is likelier
+                               than the next by 1e-3 at least
 
-`-fused` is the model before it as transformers writes it with save_original_format=False: experts of a layer in one tensor.
+`-fused` is the model before it as transformers writes it with save_original_format=False: experts of a layer in one
+tensor.
 """
 
 import pathlib
@@ -28,7 +29,8 @@ SMALL = {**SMALL, "max_position_embeddings": 128}
 GREEDY = 64
 
 CONFIGS = {
-    "mixtral": MixtralConfig(**{**SMALL, "intermediate_size": 32}, num_local_experts=5, num_experts_per_tok=2, head_dim=16),
+    "mixtral": MixtralConfig(
+        **{**SMALL, "intermediate_size": 32}, num_local_experts=5, num_experts_per_tok=2, head_dim=16),
     # A layer with one MLP between those with experts, which are not normalized.
     "qwen2-moe": Qwen2MoeConfig(
         **{**SMALL, "num_hidden_layers": 3},
@@ -107,7 +109,8 @@ def main(folder, *names):
         if name == "mixtral":
             fused = folder / (name + "-fused")
             shutil.rmtree(fused, ignore_errors=True)
-            AutoModelForCausalLM.from_pretrained(out, dtype=torch.float16).save_pretrained(fused, save_original_format=False)
+            model16 = AutoModelForCausalLM.from_pretrained(out, dtype=torch.float16)
+            model16.save_pretrained(fused, save_original_format=False)
             shutil.copy(out / "expected.safetensors", fused)
             (fused / "generation_config.json").unlink(missing_ok=True)
         (out / "generation_config.json").unlink(missing_ok=True)

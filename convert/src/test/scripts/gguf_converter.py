@@ -2,8 +2,8 @@
 
     python gguf_converter.py LLAMA_CPP_FOLDER REFERENCE.gguf FILE.gguf ...
 
-The reference is made by LLAMA_CPP_FOLDER/convert_hf_to_gguf.py --outtype f32 of a model with fp32 weights; the other file by
-`nibble convert MODEL OUT --format gguf --type F32`. Keys of the tokenizer and of general.* are left out: other scripts
+The reference is made by LLAMA_CPP_FOLDER/convert_hf_to_gguf.py --outtype f32 of a model with fp32 weights; the other
+file by `nibble convert MODEL OUT --format gguf --type F32`. Keys of the tokenizer and of general.* are left out: other scripts
 compare those. Needs numpy. Used with llama.cpp's converter of 2026 and tiny models of architectures.py's configs.
 """
 import sys

@@ -99,8 +99,10 @@ class ArchitectureTest {
                 "{\"model_type\":\"phi3\"}|2147483647",
                 "{\"model_type\":\"phi3\",\"sliding_window\":2047}|2047",
                 "{\"model_type\":\"qwen2\",\"sliding_window\":4096}|2147483647",
-                "{\"model_type\":\"qwen2\",\"sliding_window\":4096,\"use_sliding_window\":true,\"max_window_layers\":32}|2147483647",
-                "{\"model_type\":\"qwen3\",\"sliding_window\":4096,\"use_sliding_window\":true,\"max_window_layers\":0}|4096",
+                "{\"model_type\":\"qwen2\",\"sliding_window\":4096,\"use_sliding_window\":true,"
+                        + "\"max_window_layers\":32}|2147483647",
+                "{\"model_type\":\"qwen3\",\"sliding_window\":4096,\"use_sliding_window\":true,"
+                        + "\"max_window_layers\":0}|4096",
                 "{\"model_type\":\"mistral\",\"layer_types\":[\"full_attention\",\"full_attention\"]}|2147483647",
             })
     void windows_are_those_of_transformers(String json, int window) throws JsonProcessingException {
@@ -115,16 +117,20 @@ class ArchitectureTest {
                 "{\"model_type\":\"gemma2\",\"num_hidden_layers\":4}|4096@10000 all@10000 4096@10000 all@10000",
                 "{\"model_type\":\"gemma3_text\",\"num_hidden_layers\":7,\"sliding_window\":512}|512@10000 512@10000"
                         + " 512@10000 512@10000 512@10000 all@1000000 512@10000",
-                "{\"model_type\":\"gemma3_text\",\"num_hidden_layers\":2,\"sliding_window_pattern\":2,\"rope_theta\":5e5,\"rope_local_base_freq\":2e4}|4096@20000"
-                    + " all@500000",
+                "{\"model_type\":\"gemma3_text\",\"num_hidden_layers\":2,\"sliding_window_pattern\":2,"
+                        + "\"rope_theta\":5e5,\"rope_local_base_freq\":2e4}|4096@20000"
+                        + " all@500000",
                 "{\"model_type\":\"olmo3\",\"num_hidden_layers\":4}|4096@500000 4096@500000 4096@500000 all@500000",
                 "{\"model_type\":\"smollm3\",\"num_hidden_layers\":5}|all@2000000 all@2000000 all@2000000 all@-"
                         + " all@2000000",
-                "{\"model_type\":\"smollm3\",\"num_hidden_layers\":2,\"no_rope_layers\":[0,1],\"use_sliding_window\":true,\"sliding_window\":9}|9@-"
-                    + " all@2000000",
-                "{\"model_type\":\"qwen2\",\"num_hidden_layers\":3,\"use_sliding_window\":true,\"sliding_window\":64,\"max_window_layers\":2}|all@10000"
-                    + " all@10000 64@10000",
-                "{\"model_type\":\"granitemoehybrid\",\"num_hidden_layers\":1,\"shared_intermediate_size\":64,\"num_local_experts\":0,\"layer_types\":[\"attention\"]}|all@-",
+                "{\"model_type\":\"smollm3\",\"num_hidden_layers\":2,\"no_rope_layers\":[0,1],"
+                        + "\"use_sliding_window\":true,\"sliding_window\":9}|9@-"
+                        + " all@2000000",
+                "{\"model_type\":\"qwen2\",\"num_hidden_layers\":3,\"use_sliding_window\":true,\"sliding_window\":64,"
+                        + "\"max_window_layers\":2}|all@10000"
+                        + " all@10000 64@10000",
+                "{\"model_type\":\"granitemoehybrid\",\"num_hidden_layers\":1,\"shared_intermediate_size\":64,"
+                        + "\"num_local_experts\":0,\"layer_types\":[\"attention\"]}|all@-",
             })
     void each_layer_attends_as_in_transformers(String json, String expected) throws JsonProcessingException {
         ModelConfig config = config(json);
@@ -190,10 +196,13 @@ class ArchitectureTest {
                 "{\"model_type\":\"gemma2\",\"layer_types\":[\"chunked_attention\"]}|full_attention and"
                         + " sliding_attention",
                 "{\"model_type\":\"smollm3\",\"no_rope_layers\":[1,0]}|one number a layer",
-                "{\"model_type\":\"granitemoehybrid\",\"shared_intermediate_size\":64,\"num_local_experts\":8}|num_local_experts",
-                "{\"model_type\":\"granitemoehybrid\",\"shared_intermediate_size\":64,\"num_local_experts\":0,\"layer_types\":[\"mamba\"]}|[mamba]",
-                "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],\"long_factor\":[1]}}|1"
-                    + " short and 1 long factors, expected 64",
+                "{\"model_type\":\"granitemoehybrid\",\"shared_intermediate_size\":64,\"num_local_experts\":8}|"
+                        + "num_local_experts",
+                "{\"model_type\":\"granitemoehybrid\",\"shared_intermediate_size\":64,\"num_local_experts\":0,"
+                        + "\"layer_types\":[\"mamba\"]}|[mamba]",
+                "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"longrope\",\"short_factor\":[1],"
+                        + "\"long_factor\":[1]}}|1"
+                        + " short and 1 long factors, expected 64",
                 "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"su\"}}|short_factor\" is missing",
                 "{\"model_type\":\"gemma\",\"hidden_activation\":\"relu\"}|activation \"relu\"",
                 "{\"model_type\":\"mistral\",\"sliding_window\":0}|\"sliding_window\" is 0",

@@ -128,13 +128,15 @@ class ModelConfigTest {
             value = {
                 "{\"type\":\"dynamic\",\"factor\":2}|DynamicNtk[factor=2.0]",
                 "{\"rope_type\":\"default\"}|None[]",
-                "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192}|Llama3[factor=8.0,"
-                    + " lowFreqFactor=1.0, highFreqFactor=4.0, originalMaxPositions=8192]",
+                "{\"rope_type\":\"llama3\",\"factor\":8.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,"
+                        + "\"original_max_position_embeddings\":8192}|Llama3[factor=8.0,"
+                        + " lowFreqFactor=1.0, highFreqFactor=4.0, originalMaxPositions=8192]",
                 "{\"type\":\"yarn\",\"factor\":4.0,\"original_max_position_embeddings\":32768}|Yarn[factor=4.0,"
                         + " attentionFactor=1.138629436111989, betaFast=32.0, betaSlow=1.0,"
                         + " originalMaxPositions=32768, truncate=true]",
-                "{\"rope_type\":\"yarn\",\"factor\":40,\"mscale\":1.0,\"mscale_all_dim\":1.0,\"beta_fast\":16,\"truncate\":false}|Yarn[factor=40.0,"
-                    + " attentionFactor=1.0, betaFast=16.0, betaSlow=1.0, originalMaxPositions=128, truncate=false]"
+                "{\"rope_type\":\"yarn\",\"factor\":40,\"mscale\":1.0,\"mscale_all_dim\":1.0,\"beta_fast\":16,"
+                        + "\"truncate\":false}|Yarn[factor=40.0,"
+                        + " attentionFactor=1.0, betaFast=16.0, betaSlow=1.0, originalMaxPositions=128, truncate=false]"
             })
     void rope_scaling_is_read(String scaling, String expected) throws IOException {
         var parsed = new ObjectMapper().readTree(scaling);
@@ -238,11 +240,15 @@ class ModelConfigTest {
             delimiter = '|',
             value = {
                 "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32,\"desc_act\":true}|GPTQ|32|true|true",
-                "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":-1,\"sym\":false,\"checkpoint_format\":\"gptq_v2\"}|GPTQ_V2|-1|false|false",
-                "{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\",\"config_groups\":{\"group_0\":{\"weights\":"
-                    + "{\"num_bits\":4,\"type\":\"int\",\"symmetric\":false,\"strategy\":\"group\",\"group_size\":128,\"actorder\":\"group\"}}}}|COMPRESSED_TENSORS|128|false|true",
+                "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":-1,\"sym\":false,"
+                        + "\"checkpoint_format\":\"gptq_v2\"}|GPTQ_V2|-1|false|false",
+                "{\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\","
+                    + "\"config_groups\":{\"group_0\":{\"weights\":"
+                    + "{\"num_bits\":4,\"type\":\"int\",\"symmetric\":false,\"strategy\":\"group\",\"group_size\":128,"
+                    + "\"actorder\":\"group\"}}}}|COMPRESSED_TENSORS|128|false|true",
                 "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"group_0\":{\"weights\":"
-                    + "{\"num_bits\":4,\"strategy\":\"channel\",\"actorder\":\"static\"}}}}|COMPRESSED_TENSORS|-1|true|false",
+                    + "{\"num_bits\":4,\"strategy\":\"channel\",\"actorder\":\"static\"}}}}|COMPRESSED_TENSORS|-1|true|"
+                    + "false",
             })
     void gptq_and_compressed_tensors_are_read(
             String json, QuantizedFormat format, int group, boolean symmetric, boolean ordersColumns)
@@ -261,11 +267,14 @@ class ModelConfigTest {
                 "{\"quant_method\":\"fp8\",\"weight_block_size\":[128,128]}|method \"fp8\"",
                 "{\"quant_method\":\"hqq\",\"bits\":4,\"group_size\":128}|method \"hqq\"",
                 "{\"quant_method\":\"gptq\",\"bits\":3,\"group_size\":128}|GPTQ with 3 bits",
-                "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"checkpoint_format\":\"marlin\"}|checkpoint_format"
-                    + " \"marlin\"",
-                "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"dynamic\":{\"+:.*down.*\":{\"bits\":8}}}|dynamic",
-                "{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"config_groups\":{\"a\":{}}}|format"
-                    + " \"float-quantized\"",
+                "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"checkpoint_format\":\"marlin\"}|"
+                        + "checkpoint_format"
+                        + " \"marlin\"",
+                "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"dynamic\":{\"+:.*down.*\":{\"bits\":8}}}|"
+                        + "dynamic",
+                "{\"quant_method\":\"compressed-tensors\",\"format\":\"float-quantized\",\"config_groups\":{\"a\":{}}}|"
+                        + "format"
+                        + " \"float-quantized\"",
                 "{\"quant_method\":\"compressed-tensors\",\"config_groups\":{\"a\":{},\"b\":{}}}|2 config_groups",
                 "{\"bits\":4,\"group_size\":128}|\"quantization_config.quant_method\" is missing",
                 "{\"quant_method\":\"awq\",\"bits\":8,\"group_size\":128}|8 bits",
@@ -316,10 +325,12 @@ class ModelConfigTest {
                 "rms_norm_eps|\"1e-5\"|number from",
                 "rope_theta|-1|number from",
                 "rope_scaling|{\"factor\":2}|factor without a rope_type",
-                "rope_parameters|{\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8}}|rope_parameters.full_attention"
-                    + " is an object",
-                "rope_parameters|{\"rope_type\":\"default\",\"partial_rotary_factor\":0.5}|rope_parameters.partial_rotary_factor"
-                    + " 0.5",
+                "rope_parameters|{\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8}}|"
+                        + "rope_parameters.full_attention"
+                        + " is an object",
+                "rope_parameters|{\"rope_type\":\"default\",\"partial_rotary_factor\":0.5}|"
+                        + "rope_parameters.partial_rotary_factor"
+                        + " 0.5",
                 "quantization|{\"group_size\":64,\"bits\":4}|quantized by MLX",
                 "attention_multiplier|0.0078125|attention_multiplier 0.0078125",
                 "logit_scale|0.0625|logit_scale 0.0625",

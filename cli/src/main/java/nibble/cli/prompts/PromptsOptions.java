@@ -122,7 +122,13 @@ public final class PromptsOptions {
             int[] ids = encode.apply(line);
             check(line, ids, run);
             String digest = new Sha256()
-                    .add(model + Arrays.toString(ids) + line.sampling() + line.maxNewTokens() + line.id() + run.stops())
+                    .add(model
+                            + Arrays.toString(ids)
+                            + line.sampling()
+                            + line.maxNewTokens()
+                            + line.id()
+                            + run.stops()
+                            + run.cache())
                     .hex();
             asked.add(new PromptRun.Asked(asked.size(), digest, line, ids));
         }

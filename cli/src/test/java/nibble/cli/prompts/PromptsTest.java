@@ -103,6 +103,8 @@ class PromptsTest {
         assertThat(fail()).contains("holds answers of a stopped run; --resume keeps them, or remove it");
         assertThat(fail("--resume", "--temperature", "0.5"))
                 .contains("an answer to another prompt or from other options");
+        assertThat(fail("--resume", "--kv-cache-dtype", "int8"))
+                .contains("an answer to another prompt or from other options");
         assertThat(run("--resume").err()).contains("resuming: 3 of 5 answers are there");
         assertThat(Files.readAllBytes(out)).isEqualTo(whole);
         assertThat(unfinished).doesNotExist();

@@ -172,9 +172,12 @@ class GgufArchitecturesTest {
                 "granite|{}|granite",
                 "granite4|{}|granite",
                 "olmo2|{}|olmo2",
-                "olmo3|{\"rope_parameters\":{\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":10000},\"full_attention\":{\"rope_type\":\"yarn\",\"rope_theta\":10000,\"factor\":4,\"original_max_position_embeddings\":32}}}|olmo3",
+                "olmo3|{\"rope_parameters\":{\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":10000},"
+                        + "\"full_attention\":{\"rope_type\":\"yarn\",\"rope_theta\":10000,\"factor\":4,"
+                        + "\"original_max_position_embeddings\":32}}}|olmo3",
                 "phi4-mini|{}|phi3",
-                "llama-yarn|{\"rope_parameters\":{\"rope_type\":\"yarn\",\"rope_theta\":10000,\"factor\":8,\"original_max_position_embeddings\":64,\"beta_fast\":16}}|llama",
+                "llama-yarn|{\"rope_parameters\":{\"rope_type\":\"yarn\",\"rope_theta\":10000,\"factor\":8,"
+                        + "\"original_max_position_embeddings\":64,\"beta_fast\":16}}|llama",
             })
     void what_a_config_says_comes_back(String name, String changes, String readAs) throws IOException {
         var json = (com.fasterxml.jackson.databind.node.ObjectNode)

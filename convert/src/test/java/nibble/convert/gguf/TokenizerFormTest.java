@@ -21,13 +21,14 @@ class TokenizerFormTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
-        true  | null                                                                           | null
-        true  | {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}                | {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious"}
-        true  | {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}]}     | null
-        true  | null                                                                           | {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"}
-        false | null                                                                           | null
-        false | {"type": "Sequence", "normalizers": []}                                        | {"type": "Digits"}
-        false | {"type": "NFC"}                                                                | null
+        true | null | null
+        true | {"type": "Replace", "pattern": {"String": " "}, "content": "▁"} \
+            | {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious"}
+        true | {"type": "Sequence", "normalizers": [{"type": "Prepend", "prepend": "▁"}]} | null
+        true | null | {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first"}
+        false | null | null
+        false | {"type": "Sequence", "normalizers": []} | {"type": "Digits"}
+        false | {"type": "NFC"} | null
         """)
     void what_llama_cpp_does_too_is_written(boolean pieces, String normalizer, String cut) throws Exception {
         JsonNode tokenizer = tokenizer(pieces, normalizer, cut);
@@ -36,12 +37,13 @@ class TokenizerFormTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', quoteCharacter = '`', textBlock = """
-        false | {"type": "Lowercase"}                                                      | null               | changes text by {"type":"Lowercase"}
-        false | {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Strip"}]}  | null               | changes text by {"type":"Strip"}
-        true  | {"type": "NFKC"}                                                           | null               | changes text by {"type":"NFKC"}
-        true  | {"type": "Replace", "pattern": {"String": "x"}, "content": "▁"}            | null               | changes text by
-        true  | {"type": "Prepend", "prepend": "_"}                                        | null               | changes text by
-        true  | null                                                                       | {"type": "Digits"} | splits text by {"type":"Digits"}
+        false | {"type": "Lowercase"} | null | changes text by {"type":"Lowercase"}
+        false | {"type": "Sequence", "normalizers": [{"type": "NFC"}, {"type": "Strip"}]} | null \
+            | changes text by {"type":"Strip"}
+        true | {"type": "NFKC"} | null | changes text by {"type":"NFKC"}
+        true | {"type": "Replace", "pattern": {"String": "x"}, "content": "▁"} | null | changes text by
+        true | {"type": "Prepend", "prepend": "_"} | null | changes text by
+        true | null | {"type": "Digits"} | splits text by {"type":"Digits"}
         """)
     void what_gguf_has_no_key_for_is_refused(boolean pieces, String normalizer, String cut, String message)
             throws Exception {

@@ -35,6 +35,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What needs a card; skipped, with the reason, where there is none. */
@@ -164,26 +165,7 @@ class CudaBackendTest {
      * most 0.7, where each architecture's own part moves logits by 2.5 to 17.
      */
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "smollm",
-                "llama-bias",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "phi3",
-                "gemma",
-                "gemma2",
-                "gemma3",
-                "smollm3",
-                "granite",
-                "granite4",
-                "olmo2",
-                "olmo3",
-                "phi4-mini",
-                "llama-yarn",
-                "qwen3-window"
-            })
+    @MethodSource("nibble.engine.ArchitecturesTest#dense")
     void every_architecture_gives_the_logits_of_transformers(String name) {
         ArchitecturesTest.Expected expected = ArchitecturesTest.Expected.of(name);
         float bound = 2 * 8192 * expected.fp32Error();

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Gradients of whole models on a card, against PyTorch's as {@link DivergencePassTest} has them; skipped, with the
@@ -35,26 +35,7 @@ class CudaDivergencePassTest {
 
     /** Operands of products have 11 bits, so sums of gradients are right to a part in a hundred, most far better. */
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "smollm",
-                "llama-bias",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "phi3",
-                "gemma",
-                "gemma2",
-                "gemma3",
-                "smollm3",
-                "granite",
-                "granite4",
-                "olmo2",
-                "olmo3",
-                "phi4-mini",
-                "llama-yarn",
-                "qwen3-window"
-            })
+    @MethodSource("nibble.engine.ArchitecturesTest#dense")
     void gradients_are_those_of_pytorch(String model) throws IOException {
         JsonNode expected = new ObjectMapper()
                 .readTree(Path.of("src", "test", "resources", "gradients.json").toFile())

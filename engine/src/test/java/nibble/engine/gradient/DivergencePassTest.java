@@ -47,24 +47,7 @@ class DivergencePassTest {
     private static final int ALL = 100;
 
     static Stream<Arguments> modelsAndBackends() {
-        return Stream.of(
-                        "smollm",
-                        "llama-bias",
-                        "mistral",
-                        "qwen2",
-                        "qwen3",
-                        "phi3",
-                        "gemma",
-                        "gemma2",
-                        "gemma3",
-                        "smollm3",
-                        "granite",
-                        "granite4",
-                        "olmo2",
-                        "olmo3",
-                        "phi4-mini",
-                        "llama-yarn",
-                        "qwen3-window")
+        return ArchitecturesTest.dense()
                 .flatMap(model -> Stream.of("reference", "cpu").map(device -> Arguments.of(model, device)));
     }
 

@@ -37,9 +37,6 @@ final class ColumnCodes implements FewRows {
     /** Fewer parts would leave threads without one. */
     private static final int LEAST_PARTS = 8;
 
-    /** Rows of activations of a call: codes are unpacked once for them, and read from memory once. */
-    private static final int BATCH = 256;
-
     private final Object keeper;
     private final CodeMatrix matrix;
     private final Kernels kernels;
@@ -79,10 +76,12 @@ final class ColumnCodes implements FewRows {
         return (fromPiece, toPiece, out) -> {
             int first = fromPiece * outputsPerPiece;
             int end = Math.min(matrix.outputs(), toPiece * outputsPerPiece);
-            int batch = Math.min(BATCH, prepared.rows());
-            MemorySegment room = MemorySegment.ofArray(new float[Kernels.PART_ROOM * batch]);
-            for (int from = 0; from < prepared.rows(); from += BATCH) {
-                Range range = new Range(first, end, from, Math.min(BATCH, prepared.rows() - from));
+            int batch = Math.min(NativeCodes.BATCH, prepared.rows());
+            // Groups that are all one part need none.
+            MemorySegment room =
+                    parts == 1 ? MemorySegment.NULL : MemorySegment.ofArray(new float[Kernels.PART_ROOM * batch]);
+            for (int from = 0; from < prepared.rows(); from += NativeCodes.BATCH) {
+                Range range = new Range(first, end, from, Math.min(NativeCodes.BATCH, prepared.rows() - from));
                 kernels.codes(matrix, range, Groups.all(matrix, groupsOfPart), prepared, room, out);
             }
             Reference.reachabilityFence(keeper);

@@ -15,7 +15,7 @@ import nibble.pack.layout.StoredCodes;
 /** Codes by rows with scales and zeros of their own, multiplied by the native library. */
 final class NativeCodes implements FewRows {
     /** Rows of activations of a call: codes are unpacked once for them, and read from memory once. */
-    private static final int BATCH = 256;
+    static final int BATCH = 256;
 
     private final Object keeper;
     private final CodeMatrix matrix;
