@@ -242,6 +242,26 @@ class GgufCheckpointTest {
         refused(m -> {}, "tensor blk.0.attn_sinks.weight is not one that \"llama\" has");
     }
 
+    @Test
+    void experts_and_layers_that_a_small_file_only_claims_are_refused_before_any_is_listed() throws IOException {
+        refused(m -> m.put("llama.block_count", new GgufValue.U32(1 << 30)), "1073741824 layers of 0 experts");
+        metadata.put("llama.expert_count", new GgufValue.U32(2));
+        metadata.put("llama.expert_used_count", new GgufValue.U32(1));
+        refused(m -> m.put("llama.expert_count", new GgufValue.U32(16_385)), "16385 experts", "16384 experts in one");
+        refused(
+                m -> {
+                    m.put("llama.block_count", new GgufValue.U32(9000));
+                    m.put("llama.expert_count", new GgufValue.U32(16_384));
+                },
+                "9000 layers of 16384 experts",
+                "131072 in all");
+        add("blk.0.ffn_up_exps.weight", GgufType.F16, 3, 1, 32);
+        refused(m -> {}, "tensor blk.0.ffn_up_exps.weight is [3, 1, 32]", "a matrix for each of 2 experts");
+        tensors.removeLast();
+        add("blk.1.ffn_up_exps.weight", GgufType.F16, 2, 1, 32);
+        refused(m -> {}, "tensor blk.1.ffn_up_exps.weight", "expected in layers 0 to 0");
+    }
+
     /** llama.cpp's load_hparams: the type is linear unless given, the old key stands for the new one, 0 is none. */
     @ParameterizedTest
     @CsvSource({
