@@ -37,6 +37,7 @@ import nibble.engine.SamplingOptions;
 import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.MissingRowException;
+import nibble.engine.batch.BatchScheduler;
 import nibble.engine.batch.SingleText;
 import nibble.pack.WeightReader;
 import org.jspecify.annotations.Nullable;
@@ -169,6 +170,7 @@ final class GenerateCommand implements Callable<Integer> {
                 }
                 return;
             }
+            CacheOption.require(cache.type(), llama);
             Speaker speaker = new Speaker(checkpoint, llama, tokenizer, options, stopIds, stops);
             if (chat.chat) {
                 new Conversation(
@@ -256,9 +258,10 @@ final class GenerateCommand implements Callable<Integer> {
             } catch (MissingRowException e) {
                 throw new UsageException((chat.chat ? "the conversation: " : "--prompt: ") + e.getMessage());
             }
-            if (ids.length >= llama.contextTokens()) {
+            int context = cache.type() == CacheType.AUTO ? llama.contextTokens() : BatchScheduler.contextTokens(llama);
+            if (ids.length >= context) {
                 throw new UsageException((chat.chat ? "the conversation" : "--prompt") + " has " + ids.length
-                        + " tokens, and the model's context of " + llama.contextTokens()
+                        + " tokens, and the model's context of " + context
                         + " must hold them and the answer; give a shorter one");
             }
             TextStream text = new TextStream(tokenizer, stops, ids, this::print);

@@ -19,6 +19,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
 import nibble.engine.Llama;
+import nibble.engine.ScoringModel;
 import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.engine.batch.CachedScoring;
@@ -125,15 +126,21 @@ final class PerplexityCommand implements Callable<Integer> {
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
                 Progress progress = new Progress(terminal, title)) {
+            CacheOption.require(cache, llama);
+            ScoringModel scoring = cache == CacheType.AUTO ? llama : new CachedScoring(llama, cache);
             if (context > llama.contextTokens()) {
                 throw new UsageException("--context " + context + ": the model was made for " + llama.contextTokens()
                         + " tokens at most");
+            }
+            if (context > scoring.contextTokens()) {
+                throw new UsageException("--context " + context + ": with --kv-cache-dtype int8 the model takes "
+                        + scoring.contextTokens() + " tokens at most");
             }
             TextDataset text =
                     dataset.equals("wikitext2") ? TextDataset.wikitext2Test() : TextDataset.file(Path.of(dataset));
             try {
                 return Perplexity.gptq(
-                        cache == CacheType.AUTO ? llama : new CachedScoring(llama, cache),
+                        scoring,
                         tokenizer,
                         text,
                         context,

@@ -15,6 +15,7 @@ import nibble.cli.terminal.Progress;
 import nibble.cli.terminal.Terminal;
 import nibble.engine.SamplingOptions;
 import nibble.engine.backend.MissingRowException;
+import nibble.engine.batch.BatchScheduler;
 import nibble.files.digest.Sha256;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -145,9 +146,10 @@ public final class PromptsOptions {
         } catch (MissingRowException e) {
             throw new UsageException(line.where() + ": " + e.getMessage());
         }
-        if (ids.length >= run.model().contextTokens()) {
+        int context = BatchScheduler.contextTokens(run.model());
+        if (ids.length >= context) {
             throw new UsageException(line.where() + ": has " + ids.length + " tokens, and the model's context of "
-                    + run.model().contextTokens() + " must hold them and the answer; give a shorter one");
+                    + context + " must hold them and the answer; give a shorter one");
         }
     }
 }

@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
-import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.Llama;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Extents;
@@ -50,10 +49,13 @@ public final class BatchScheduler implements AutoCloseable {
 
     /** Returns the most ids of a text: what the model was made for, as far as the cache holds it. */
     public int contextTokens() {
-        ModelConfig config = model.weights().config();
+        return Math.min(contextTokens(model), pool.blocks() * BatchOptions.BLOCK_TOKENS);
+    }
+
+    /** Returns the most ids of a text in a batch of a model, whatever the cache holds. */
+    public static int contextTokens(Llama model) {
         // Keys of a sequence that outgrows dynamic rope have the rotation of their own time.
-        int context = Math.min(RotaryTable.steadyLength(config), model.contextTokens());
-        return Math.min(context, pool.blocks() * BatchOptions.BLOCK_TOKENS);
+        return Math.min(RotaryTable.steadyLength(model.weights().config()), model.contextTokens());
     }
 
     /** Queues a text; the arguments and errors are those of {@link GenerationService#submit}. */

@@ -32,7 +32,7 @@ public record CachedScoring(Llama model, CacheType type) implements ScoringModel
 
     @Override
     public int contextTokens() {
-        return model.contextTokens();
+        return BatchScheduler.contextTokens(model);
     }
 
     @Override
