@@ -27,26 +27,8 @@ class EveryArchitectureTest {
     @SuppressWarnings("NullAway.Init")
     private Path folder;
 
-    static List<String> models() {
-        return List.of(
-                "smollm",
-                "llama-bias",
-                "mistral",
-                "qwen2",
-                "qwen3",
-                "phi3",
-                "gemma",
-                "gemma2",
-                "gemma3",
-                "smollm3",
-                "granite",
-                "granite4",
-                "olmo2",
-                "olmo3",
-                "phi4-mini",
-                "llama-yarn",
-                "qwen3-window",
-                "seed-oss");
+    static List<String> models() throws IOException {
+        return TinyModel.dense();
     }
 
     /** These have numbers that GGUF has no key for; {@code GgufArchitecturesTest} has the others. */
@@ -213,5 +195,34 @@ class EveryArchitectureTest {
 
     private double perplexity(Path model, String context) throws IOException {
         return TinyModel.perplexity(model, folder.resolve("text.txt"), context, "auto");
+    }
+
+    /** Keys in a cache of blocks would have to turn again where longrope's long factors begin, at 64 here. */
+    @Test
+    void a_text_beyond_longropes_original_length_is_refused_where_keys_lie_in_blocks() throws IOException {
+        Path model = model("phi4-mini");
+        String text = "The nibble is four bits. ".repeat(4);
+        Path prompts = folder.resolve("prompts.jsonl");
+        Files.writeString(prompts, JSON.createObjectNode().put("prompt", text) + "\n");
+        String length = "has 100 tokens, and the model's context of 64 must hold them and the answer";
+
+        assertThat(refusal("generate", model, "--prompt", text, "--kv-cache-dtype", "int8"))
+                .contains("--prompt " + length);
+        assertThat(refusal("generate", model, "--prompts", prompts, "--json", folder.resolve("out.jsonl")))
+                .contains(prompts + ": line 1: " + length);
+        List<Object> perplexity = List.of(
+                "eval", "perplexity", model, "--dataset", folder.resolve("text.txt"), "--kv-cache-dtype", "int8");
+        assertThat(refusal(Stream.concat(perplexity.stream(), Stream.of("--context", 65))
+                        .toArray()))
+                .contains("--context 65: with --kv-cache-dtype int8 the model takes 64 tokens at most");
+        TinyModel.run(
+                Stream.concat(perplexity.stream(), Stream.of("--context", 64)).toArray());
+    }
+
+    private static String refusal(Object... arguments) {
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(Stream.of(arguments).map(Object::toString).toArray(String[]::new)))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        return terminal.err();
     }
 }

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.cli.terminal.ExitCode;
 
 /** Tiny random models of all architectures, and commands on them in this process. */
@@ -18,6 +19,19 @@ final class TinyModel {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private TinyModel() {}
+
+    /** Returns the names of all that have no experts. */
+    static List<String> dense() throws IOException {
+        try (Stream<Path> folders = Files.list(MODELS)) {
+            return folders.filter(Files::isDirectory)
+                    .filter(folder -> ModelConfig.read(folder.resolve("config.json"))
+                            .experts()
+                            .isEmpty())
+                    .map(folder -> folder.getFileName().toString())
+                    .sorted()
+                    .toList();
+        }
+    }
 
     /** Makes a model's folder in another, and {@code text.txt} beside it. */
     static Path copy(Path folder, String name) throws IOException {

@@ -7,6 +7,7 @@ import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorSpec;
 import nibble.convert.ConversionReport.Underflow;
+import nibble.pack.Brain;
 import nibble.pack.Half;
 import nibble.pack.WeightReader;
 import nibble.pack.layout.AwqLayout;
@@ -76,7 +77,7 @@ final class TypeConversion {
     private MemorySegment brains(float[] values) {
         short[] brains = new short[values.length];
         for (int i = 0; i < values.length; i++) {
-            brains[i] = brain(values[i]);
+            brains[i] = Brain.bits(values[i]);
             tally.range(done + i, values[i], (brains[i] & 0x7f80) == 0x7f80);
         }
         return AwqLayout.littleEndian(brains);
@@ -92,12 +93,6 @@ final class TypeConversion {
     Underflow finish() {
         tally.requireInRange(file, target);
         return tally.loss();
-    }
-
-    /** Returns the nearest bfloat16, ties to even, of a finite number. */
-    public static short brain(float value) {
-        int bits = Float.floatToRawIntBits(value);
-        return (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
     }
 
     private static String index(Shape shape, long element) {

@@ -35,6 +35,7 @@ import nibble.checkpoint.tensor.TensorView;
 import nibble.convert.CheckpointConverter.Target;
 import nibble.convert.verify.CheckpointVerification;
 import nibble.pack.ActOrderLinear;
+import nibble.pack.Brain;
 import nibble.pack.Half;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
@@ -206,11 +207,7 @@ class CheckpointConverterTest {
                     fraction -> {});
             assertThat(report.underflows())
                     .containsExactly(new ConversionReport.Underflow(
-                            TensorNames.EMBEDDING,
-                            2,
-                            1,
-                            "[0, 5]",
-                            Float.intBitsToFloat(TypeConversion.brain(1e-6f) << 16)));
+                            TensorNames.EMBEDDING, 2, 1, "[0, 5]", Float.intBitsToFloat(Brain.bits(1e-6f) << 16)));
             assertThat(report.dropped()).containsExactly("model.layers.0.self_attn.rotary_emb.inv_freq");
         }
         assertThat(json(temp.resolve("out/config.json")).get("torch_dtype").asText())
@@ -241,10 +238,10 @@ class CheckpointConverterTest {
         try (ShardedWriter writer = new ShardedWriter(folder, ShardPlan.of(specs, 1_000_000))) {
             for (TensorSpec spec : specs) {
                 short[] values = new short[(int) (spec.bytes() / 2)];
-                java.util.Arrays.fill(values, TypeConversion.brain(0.5f));
+                java.util.Arrays.fill(values, Brain.bits(0.5f));
                 if (spec.name().equals(TensorNames.EMBEDDING)) {
-                    values[5] = TypeConversion.brain(first);
-                    values[70] = TypeConversion.brain(second);
+                    values[5] = Brain.bits(first);
+                    values[70] = Brain.bits(second);
                 }
                 writer.write(spec.name(), MemorySegment.ofArray(values));
             }

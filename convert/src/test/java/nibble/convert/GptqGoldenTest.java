@@ -7,6 +7,7 @@ import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import nibble.pack.Brain;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.GptqLayout;
@@ -54,7 +55,7 @@ class GptqGoldenTest {
                 int cell = row * linear.groups() + column / groupSize;
                 float value =
                         (linear.code(row, column) - linear.zeros()[cell]) * Float.float16ToFloat(linear.scales()[cell]);
-                assertThat(TypeConversion.brain(value))
+                assertThat(Brain.bits(value))
                         .as("[%d, %d]", row, column)
                         .isEqualTo(expected.getShort(2 * (column * out + row)));
             }

@@ -1,5 +1,6 @@
 package nibble.calibrate.search;
 
+import nibble.pack.Brain;
 import nibble.pack.Half;
 
 /**
@@ -11,7 +12,7 @@ import nibble.pack.Half;
 record FoldedNorm(short[] norm, float[] effective) {
 
     /**
-     * Divides a scale out of a norm's gain. What is stored of the quotient is rounded to fp16, so the scale the linears
+     * Divides a scale out of a norm's gain. What is stored of the quotient is rounded, so the scale the linears
      * need is {@code norm / rounded}, not quite the one asked for. A channel whose quotient does not fit fp16 keeps its
      * norm.
      *
@@ -25,8 +26,8 @@ record FoldedNorm(short[] norm, float[] effective) {
         short[] folded = new short[norm.length];
         float[] effective = new float[norm.length];
         for (int i = 0; i < norm.length; i++) {
-            float less = norm[i] / scale[i] - offset;
-            float stored = Half.round(offset == 0f ? less : toBf16(less));
+            float wanted = norm[i] / scale[i] - offset;
+            float stored = Half.round(offset == 0f ? wanted : Brain.round(wanted));
             if (stored + offset == 0f || !Float.isFinite(stored)) {
                 stored = Half.round(norm[i] - offset);
             }
@@ -36,11 +37,5 @@ record FoldedNorm(short[] norm, float[] effective) {
             effective[i] = quotient == 0f ? 1f : norm[i] / quotient;
         }
         return new FoldedNorm(folded, effective);
-    }
-
-    /** Rounds to nearest, ties to even. */
-    private static float toBf16(float value) {
-        int bits = Float.floatToRawIntBits(value);
-        return Float.intBitsToFloat(bits + 0x7fff + (bits >>> 16 & 1) & 0xffff0000);
     }
 }

@@ -45,6 +45,8 @@ public final class GgufCheckpoint {
     private final Map<String, GgufBlocks> blocks = new HashMap<>();
     private final Architecture architecture;
     private final Map<String, String> layerNames;
+    private final int layers;
+    private final long experts;
     private final int headDim;
 
     /**
@@ -57,20 +59,22 @@ public final class GgufCheckpoint {
         file = files.getFirst();
         metadata = file.metadata();
         String name = metadata.text("general.architecture").orElseThrow(() -> metadata.missing("general.architecture"));
-        boolean experts = metadata.integer(name + ".expert_count").orElse(0L) > 0;
+        experts = metadata.integer(name + ".expert_count").orElse(0L);
+        boolean mixes = experts > 0;
         boolean window = metadata.integer(name + ".attention.sliding_window").orElse(0L) > 0;
-        architecture = Architectures.ofGguf(name, window, experts)
+        architecture = Architectures.ofGguf(name, window, mixes)
                 .orElseThrow(() -> new BadCheckpointException(
                         path,
-                        "architecture \"" + name + "\"" + (experts ? " with experts" : "")
+                        "architecture \"" + name + "\"" + (mixes ? " with experts" : "")
                                 + " is not yet supported; supported: "
                                 + Architectures.all().stream()
-                                        .filter(known -> known.mixesExperts() == experts)
+                                        .filter(known -> known.mixesExperts() == mixes)
                                         .map(Architecture::ggufName)
                                         .distinct()
                                         .collect(Collectors.joining(", "))));
         OtherMetadata.refuse(metadata, architecture);
         layerNames = GgufNames.layerNames(architecture);
+        layers = layers(path);
         headDim = headDim(path);
         for (GgufFile part : files) {
             part.tensors().values().forEach(tensor -> add(part.path(), tensor));
@@ -79,6 +83,22 @@ public final class GgufCheckpoint {
 
     private String key(String name) {
         return architecture.ggufName() + "." + name;
+    }
+
+    /** Files may hold parts of each other, so a small one may name as many experts as these two numbers allow. */
+    private int layers(Path path) {
+        long number = metadata.requiredInteger(key("block_count"));
+        if (number < 1
+                || number > Architecture.MOST_LAYERS
+                || experts > Experts.MOST
+                || number * experts > Experts.MOST_OF_ALL_LAYERS) {
+            throw new BadCheckpointException(
+                    path,
+                    number + " layers of " + experts + " experts; supported: 1 to " + Architecture.MOST_LAYERS
+                            + " layers, " + Experts.MOST + " experts in one and " + Experts.MOST_OF_ALL_LAYERS
+                            + " in all");
+        }
+        return (int) number;
     }
 
     private int headDim(Path path) {
@@ -95,7 +115,10 @@ public final class GgufCheckpoint {
             throw new BadCheckpointException(
                     path,
                     "heads of " + dim + " keys, " + value + " values, " + rotated
-                            + " rotated; supported: one even number for all three");
+                            + " rotated; supported: one even number for "
+                            + (architecture.turnsPartly()
+                                    ? "keys and values, and an even part of it rotated"
+                                    : "all three"));
         }
         return (int) dim;
     }
@@ -122,13 +145,15 @@ public final class GgufCheckpoint {
 
     /** The routed experts of a layer, [experts, out, in], as a matrix each. */
     private void addExperts(Path path, GgufFile.Tensor tensor, int layer, Linear linear) {
-        if (tensor.shape().rank() != 3) {
+        if (tensor.shape().rank() != 3 || tensor.shape().dim(0) != experts || layer >= layers) {
             throw new BadCheckpointException(
-                    path, "tensor " + tensor.name() + " is " + tensor.shape() + "; a matrix for each expert expected");
+                    path,
+                    "tensor " + tensor.name() + " is " + tensor.shape() + "; expected in layers 0 to " + (layers - 1)
+                            + " a matrix for each of " + experts + " experts; get the file again");
         }
         Experts.Names names = architecture.expertNames().orElseThrow();
         Shape shape = Shape.of(tensor.shape().dim(1), tensor.shape().dim(2));
-        for (int index = 0; index < tensor.shape().dim(0); index++) {
+        for (int index = 0; index < experts; index++) {
             String within = names.path(linear, new Expert(index)) + ".weight";
             add(path, part(tensor, shape, index * shape.elements()), TensorNames.layer(layer) + within);
         }
@@ -287,7 +312,7 @@ public final class GgufCheckpoint {
         if (embedding == null) {
             throw new BadCheckpointException(file.path(), "tensor token_embd.weight is missing; get the file again");
         }
-        return new GgufConfig(file, architecture, headDim)
+        return new GgufConfig(file, architecture, layers, headDim)
                 .json(new GgufConfig.Tensors(
                         embedding.spec().shape().dim(0),
                         tensors.containsKey(Linear.O.module(0) + ".bias"),

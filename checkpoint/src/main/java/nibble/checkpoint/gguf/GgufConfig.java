@@ -17,12 +17,14 @@ final class GgufConfig {
     private final GgufFile file;
     private final GgufMetadata metadata;
     private final Architecture architecture;
+    private final int layers;
     private final int headDim;
 
-    GgufConfig(GgufFile file, Architecture architecture, int headDim) {
+    GgufConfig(GgufFile file, Architecture architecture, int layers, int headDim) {
         this.file = file;
         this.metadata = file.metadata();
         this.architecture = architecture;
+        this.layers = layers;
         this.headDim = headDim;
     }
 
@@ -37,7 +39,6 @@ final class GgufConfig {
         GgufTraits traits = architecture.gguf();
         long heads = metadata.requiredUniform(key("attention.head_count"));
         long hidden = metadata.requiredInteger(key("embedding_length"));
-        long layers = metadata.requiredInteger(key("block_count"));
         double theta = metadata.number(key("rope.freq_base")).orElse(10_000.0);
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.putArray("architectures").add(architecture.className());
@@ -65,8 +66,8 @@ final class GgufConfig {
         json.put("rms_norm_eps", single(metadata.requiredNumber(key("attention.layer_norm_rms_epsilon"))));
         json.put("rope_theta", theta);
         rope(json, theta);
-        windows(json, layers);
-        numbers(json, (int) layers, (int) hidden, (int) heads);
+        windows(json);
+        numbers(json, (int) hidden, (int) heads);
         if (traits.ropelessEvery() > 0) {
             json.put("no_rope_layer_interval", traits.ropelessEvery());
         }
@@ -92,11 +93,11 @@ final class GgufConfig {
     }
 
     /** A float in the file: 1e-5 comes back as 9.99999974737875e-6 unless rounded to a float's digits. */
-    private static double single(double value) {
+    static double single(double value) {
         return Double.parseDouble(Float.toString((float) value));
     }
 
-    private void windows(ObjectNode json, long layers) {
+    private void windows(ObjectNode json) {
         long window = metadata.integer(key("attention.sliding_window")).orElse(0L);
         int every = architecture.gguf().windowEvery();
         if (every == 0) {
@@ -105,7 +106,7 @@ final class GgufConfig {
             }
             return;
         }
-        List<Boolean> slides = slides(layers, every);
+        List<Boolean> slides = slides(every);
         if (window > 0) {
             json.put("sliding_window", window);
         } else if (architecture.ggufName().equals("gemma2")) {
@@ -118,7 +119,7 @@ final class GgufConfig {
         slides.forEach(slide -> types.add(slide ? "sliding_attention" : "full_attention"));
     }
 
-    private List<Boolean> slides(long layers, int every) {
+    private List<Boolean> slides(int every) {
         String pattern = key("attention.sliding_window_pattern");
         if (metadata.values().get(pattern) instanceof List<?>) {
             List<Boolean> stated = new ArrayList<>(metadata.list(pattern, Boolean.class));
@@ -128,17 +129,17 @@ final class GgufConfig {
                         "metadata key " + pattern + " has " + stated.size() + " entries for " + layers
                                 + " layers; get the file again");
             }
-            return stated.subList(0, (int) layers);
+            return stated.subList(0, layers);
         }
         long stated = metadata.integer(pattern).orElse((long) every);
         List<Boolean> slides = new ArrayList<>();
-        for (long layer = 0; layer < layers; layer++) {
+        for (int layer = 0; layer < layers; layer++) {
             slides.add(stated > 1 && (layer + 1) % stated != 0);
         }
         return slides;
     }
 
-    private void numbers(ObjectNode json, int layers, int hidden, int heads) {
+    private void numbers(ObjectNode json, int hidden, int heads) {
         GgufTraits traits = architecture.gguf();
         if (traits.keys().contains(GgufTraits.RESIDUAL)) {
             json.put("embedding_multiplier", number(GgufTraits.EMBEDDING, 1));

@@ -23,6 +23,9 @@ import nibble.checkpoint.source.ConfigKeys;
  * ({@link LlamaFamily} and others) hold one instance a kind, and {@link Architectures} finds them.
  */
 public class Architecture {
+    /** Layers of a model: far above any. */
+    public static final int MOST_LAYERS = 10_000;
+
     /** The key of the window. */
     static final String WINDOW = "sliding_window";
 
@@ -231,7 +234,11 @@ public class Architecture {
     }
 
     private List<String> kinds(ConfigKeys keys, int layers, boolean window) {
-        Optional<JsonNode> types = keys.value("layer_types").filter(list -> !list.isEmpty());
+        Optional<JsonNode> stated = keys.value("layer_types");
+        if (stated.isPresent() && !stated.get().isArray()) {
+            throw keys.wrong("layer_types", stated.get(), "a list of names, one a layer");
+        }
+        Optional<JsonNode> types = stated.filter(list -> !list.isEmpty());
         List<String> kinds = new ArrayList<>();
         if (types.isEmpty()) {
             for (int layer = 0; layer < layers; layer++) {
@@ -249,7 +256,9 @@ public class Architecture {
             throw new BadCheckpointException(
                     keys.file(),
                     "layer_types " + different + " are not supported; supported in " + className + ": "
-                            + (window ? "full_attention and sliding_attention" : "the same attention in all layers"));
+                            + (window
+                                    ? "full_attention and sliding_attention"
+                                    : "full_attention, as the config has no window"));
         }
         if (different.size() == 1) {
             return Collections.nCopies(layers, kinds.getFirst());

@@ -45,7 +45,7 @@ final class ConfigReader {
                     heads + " heads of " + headDim + ", expected an even head_dim and at most " + MAX_WIDTH
                             + " in all; take the model's original config.json");
         }
-        int layers = keys.integer("num_hidden_layers", 1, 10_000);
+        int layers = keys.integer("num_hidden_layers", 1, Architecture.MOST_LAYERS);
         // An absent key has the default of transformers; null says that there is none.
         List<Integer> bos =
                 json.has("bos_token_id") ? keys.integers("bos_token_id", -1, Integer.MAX_VALUE) : defaults.bos();

@@ -11,7 +11,7 @@ import nibble.checkpoint.source.ConfigKeys;
 
 /** Reads what a config.json says of experts, with the defaults of transformers' config classes. */
 final class ExpertKeys {
-    private static final int MOST = 1 << 14;
+    private static final int MOST = Experts.MOST;
     private static final int MOST_WIDTH = 1 << 20;
 
     /**
@@ -71,7 +71,7 @@ final class ExpertKeys {
                 : keys.integerIfPresent("shared_expert_intermediate_size", 1, MOST_WIDTH)
                         .orElse(defaults.shared());
         Set<Integer> dense = denseLayers(keys);
-        if (count == 0 || dense.size() == keys.integer("num_hidden_layers", 1, 10_000)) {
+        if (count == 0 || dense.size() == keys.integer("num_hidden_layers", 1, Architecture.MOST_LAYERS)) {
             return Optional.empty();
         }
         return Optional.of(checked(
@@ -95,12 +95,20 @@ final class ExpertKeys {
                     "num_experts_per_tok " + experts.chosen() + " is more than " + count + " " + experts.count()
                             + "; take the model's original config.json");
         }
+        int layers = keys.integer("num_hidden_layers", 1, Architecture.MOST_LAYERS)
+                - experts.denseLayers().size();
+        if ((long) layers * experts.count() > Experts.MOST_OF_ALL_LAYERS) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    count + " " + experts.count() + " in each of " + layers + " layers; supported: "
+                            + Experts.MOST_OF_ALL_LAYERS + " in all; take the model's original config.json");
+        }
         return experts;
     }
 
     /** Layers that {@code mlp_only_layers} names, and those between the steps of {@code decoder_sparse_step}. */
     private static Set<Integer> denseLayers(ConfigKeys keys) {
-        int layers = keys.integer("num_hidden_layers", 1, 10_000);
+        int layers = keys.integer("num_hidden_layers", 1, Architecture.MOST_LAYERS);
         int step = keys.integerIfPresent("decoder_sparse_step", 1, 10_000).orElse(1);
         Set<Integer> dense = new TreeSet<>();
         for (int layer = 0; layer < layers; layer++) {
@@ -110,6 +118,9 @@ final class ExpertKeys {
         }
         Optional<JsonNode> named = keys.value("mlp_only_layers");
         if (named.isPresent()) {
+            if (!named.get().isArray()) {
+                throw keys.wrong("mlp_only_layers", named.get(), "a list of numbers of layers, [0, 3]");
+            }
             for (JsonNode layer : named.get()) {
                 if (!layer.isInt() || layer.intValue() < 0) {
                     throw keys.wrong("mlp_only_layers", named.get(), "a list of numbers of layers, [0, 3]");

@@ -20,6 +20,12 @@ import java.util.stream.IntStream;
 public record Experts(
         int count, int chosen, int width, boolean normalized, Shared shared, Set<Integer> denseLayers, Names names) {
 
+    /** Experts of a layer: far above any model. */
+    public static final int MOST = 1 << 14;
+
+    /** Experts of all layers: five times those of the largest models, few enough to list the tensors of each. */
+    public static final int MOST_OF_ALL_LAYERS = 1 << 17;
+
     /**
      * Describes the shared expert.
      *

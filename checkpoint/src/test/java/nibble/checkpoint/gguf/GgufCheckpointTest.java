@@ -212,12 +212,15 @@ class GgufCheckpointTest {
                 "supported: llama, smollm3, seed_oss, qwen2, qwen3, phi3, gemma, gemma2, gemma3, granite, olmo2");
         refused(m -> m.put("llama.expert_count", new GgufValue.U32(8)), "llama.expert_used_count", "missing");
         refused(m -> m.put("split.count", new GgufValue.U32(3)), "split.count", "tiny.gguf", "00001-of-00003");
-        refused(m -> m.put("llama.rope.scaling.type", new GgufValue.Text("ntk")), "\"ntk\" is not supported");
+        refused(
+                m -> m.put("llama.rope.scaling.type", new GgufValue.Text("ntk")),
+                "\"ntk\" is not supported",
+                "longrope");
         refused(
                 m -> m.put("llama.attention.head_count", new GgufValue.Text("four")),
                 "llama.attention.head_count",
                 "whole number");
-        refused(m -> m.put("llama.rope.dimension_count", new GgufValue.U32(4)), "4 rotated");
+        refused(m -> m.put("llama.rope.dimension_count", new GgufValue.U32(4)), "4 rotated", "all three");
         refused(m -> m.remove("llama.block_count"), "llama.block_count is missing");
         refused(m -> m.put("llama.block_count", new GgufValue.U32(2)), "blk.1.attn_norm.weight");
         refused(m -> m.put("llama.attention.causal", new GgufValue.Flag(false)), "llama.attention.causal", "encoder");
@@ -240,6 +243,26 @@ class GgufCheckpointTest {
         tensors.removeLast();
         add("blk.0.attn_sinks.weight", GgufType.F32, 4);
         refused(m -> {}, "tensor blk.0.attn_sinks.weight is not one that \"llama\" has");
+    }
+
+    @Test
+    void experts_and_layers_that_a_small_file_only_claims_are_refused_before_any_is_listed() throws IOException {
+        refused(m -> m.put("llama.block_count", new GgufValue.U32(1 << 30)), "1073741824 layers of 0 experts");
+        metadata.put("llama.expert_count", new GgufValue.U32(2));
+        metadata.put("llama.expert_used_count", new GgufValue.U32(1));
+        refused(m -> m.put("llama.expert_count", new GgufValue.U32(16_385)), "16385 experts", "16384 experts in one");
+        refused(
+                m -> {
+                    m.put("llama.block_count", new GgufValue.U32(9000));
+                    m.put("llama.expert_count", new GgufValue.U32(16_384));
+                },
+                "9000 layers of 16384 experts",
+                "131072 in all");
+        add("blk.0.ffn_up_exps.weight", GgufType.F16, 3, 1, 32);
+        refused(m -> {}, "tensor blk.0.ffn_up_exps.weight is [3, 1, 32]", "a matrix for each of 2 experts");
+        tensors.removeLast();
+        add("blk.1.ffn_up_exps.weight", GgufType.F16, 2, 1, 32);
+        refused(m -> {}, "tensor blk.1.ffn_up_exps.weight", "expected in layers 0 to 0");
     }
 
     /** llama.cpp's load_hparams: the type is linear unless given, the old key stands for the new one, 0 is none. */

@@ -178,7 +178,15 @@ class ArchitectureTest {
                         + " model_type \"mistral\"",
                 "{\"model_type\":\"deepseek\"}|model_type \"deepseek\" is not yet supported",
                 "{\"model_type\":\"qwen3\",\"layer_types\":[\"full_attention\",\"sliding_attention\"]}|layer_types"
-                        + " [full_attention, sliding_attention]",
+                        + " [full_attention, sliding_attention] are not supported; supported in Qwen3ForCausalLM:"
+                        + " full_attention, as the config has no window",
+                "{\"model_type\":\"mistral\",\"layer_types\":\"full_attention\"}|\"layer_types\" is \"full_attention\","
+                        + " expected a list of names",
+                "{\"model_type\":\"qwen3_moe\",\"mlp_only_layers\":3}|\"mlp_only_layers\" is 3, expected a list of"
+                        + " numbers",
+                "{\"model_type\":\"mixtral\",\"num_local_experts\":16384,\"num_hidden_layers\":10000}|num_local_experts"
+                        + " 16384 in each of 10000 layers; supported: 131072 in all",
+                "{\"model_type\":\"qwen3_moe\",\"num_experts\":16384}|num_experts 16384 in each of 32 layers",
                 "{\"model_type\":\"qwen2\",\"partial_rotary_factor\":0.75}|partial_rotary_factor 0.75",
                 "{\"model_type\":\"phi3\",\"partial_rotary_factor\":0.01}|rope turns 1 values",
                 "{\"model_type\":\"gemma3_text\",\"rope_parameters\":{\"rope_type\":\"default\"}}|one object for all"

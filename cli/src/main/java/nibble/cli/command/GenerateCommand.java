@@ -170,6 +170,7 @@ final class GenerateCommand implements Callable<Integer> {
                 }
                 return;
             }
+            CacheOption.require(cache.type(), llama);
             Speaker speaker = new Speaker(checkpoint, llama, tokenizer, options, stopIds, stops);
             if (chat.chat) {
                 new Conversation(

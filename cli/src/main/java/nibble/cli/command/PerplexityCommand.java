@@ -126,16 +126,21 @@ final class PerplexityCommand implements Callable<Integer> {
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
                 Progress progress = new Progress(terminal, title)) {
-            ScoringModel scored = cache == CacheType.AUTO ? llama : new CachedScoring(llama, cache);
-            if (context > scored.contextTokens()) {
-                throw new UsageException("--context " + context + ": the model was made for " + scored.contextTokens()
-                        + " tokens at most" + (cache == CacheType.AUTO ? "" : " with keys in a cache"));
+            CacheOption.require(cache, llama);
+            ScoringModel scoring = cache == CacheType.AUTO ? llama : new CachedScoring(llama, cache);
+            if (context > llama.contextTokens()) {
+                throw new UsageException("--context " + context + ": the model was made for " + llama.contextTokens()
+                        + " tokens at most");
+            }
+            if (context > scoring.contextTokens()) {
+                throw new UsageException("--context " + context + ": with --kv-cache-dtype int8 the model takes "
+                        + scoring.contextTokens() + " tokens at most");
             }
             TextDataset text =
                     dataset.equals("wikitext2") ? TextDataset.wikitext2Test() : TextDataset.file(Path.of(dataset));
             try {
                 return Perplexity.gptq(
-                        scored,
+                        scoring,
                         tokenizer,
                         text,
                         context,

@@ -1,5 +1,6 @@
 package nibble.cli.option;
 
+import nibble.engine.Llama;
 import nibble.engine.attention.CacheType;
 import picocli.CommandLine.Option;
 
@@ -22,5 +23,13 @@ public final class CacheOption {
             case "int8" -> CacheType.INT8;
             default -> throw new UsageException("--kv-cache-dtype " + type + ": auto or int8");
         };
+    }
+
+    /** Checks that a model can have such a cache. */
+    public static void require(CacheType type, Llama model) {
+        if (type != CacheType.AUTO && model.sharesWithHost()) {
+            throw new UsageException("--kv-cache-dtype int8 needs all layers on one device; leave out --gpu-layers,"
+                    + " or give --device cpu");
+        }
     }
 }

@@ -72,7 +72,7 @@ public record PromptRun(
         long longest = 0;
         for (Asked asked : prompts) {
             long tokens = asked.ids().length + (long) asked.line().maxNewTokens();
-            longest = Math.max(longest, Math.min(model.contextTokens(), tokens));
+            longest = Math.max(longest, Math.min(BatchScheduler.contextTokens(model), tokens));
         }
         return (int) longest;
     }

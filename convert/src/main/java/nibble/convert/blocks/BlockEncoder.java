@@ -3,6 +3,7 @@ package nibble.convert.blocks;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import nibble.checkpoint.gguf.GgufType;
+import nibble.pack.Brain;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -80,10 +81,7 @@ public final class BlockEncoder {
             switch (type) {
                 case F32 -> b.putFloat(at, row[from]);
                 case F16 -> b.putShort(at, Float.floatToFloat16(row[from]));
-                case BF16 -> {
-                    int bits = Float.floatToRawIntBits(row[from]);
-                    b.putShort(at, (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16));
-                }
+                case BF16 -> b.putShort(at, Brain.bits(row[from]));
                 case Q4_0 -> blocks.symmetric(row, from, 8, at);
                 case Q5_0 -> blocks.symmetric(row, from, 16, at);
                 case Q4_1 -> blocks.withMinimum(row, from, 15, at);

@@ -44,6 +44,9 @@ final class LoaderRules {
             "observer",
             "observer_kwargs");
 
+    /** How each of GPTQ's rules begins; {@link QuantizationConfig} refuses others. */
+    private static final String LEFT_DENSE = "-:";
+
     /** Characters that matching a name may look at. */
     private static final long MOST_STEPS = 100_000;
 
@@ -89,8 +92,9 @@ final class LoaderRules {
     }
 
     private void awq(ObjectNode settings) {
+        List<String> packed = packed();
         for (JsonNode skipped : settings.path("modules_to_not_convert")) {
-            packed().stream()
+            packed.stream()
                     .filter(name -> name.contains(skipped.asText()))
                     .findFirst()
                     .ifPresent(
@@ -114,6 +118,15 @@ final class LoaderRules {
                     .ifPresent(path -> error("quantization_config.modules_in_block_to_quantize lacks " + path
                             + ", which is quantized; loaders would look for its weight and not find it: add it"));
         }
+        List<String> packed = packed();
+        settings.path("dynamic")
+                .fieldNames()
+                .forEachRemaining(rule -> packed.stream()
+                        .filter(name -> matches("re:" + rule.substring(LEFT_DENSE.length()), name))
+                        .findFirst()
+                        .ifPresent(name -> error("quantization_config.dynamic has the rule " + rule + ", yet " + name
+                                + " is quantized; loaders would look for its weight and not"
+                                + " find it: remove the rule")));
         if (quantization.symmetric()) {
             return;
         }

@@ -20,6 +20,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.TensorNames;
@@ -214,14 +215,10 @@ final class PlantedDefects {
                                 "config",
                                 "bfloat16",
                                 f -> edit(f, "config.json", "\"float16\"", "\"bfloat16\"")),
-                        defect(
+                        setting(
                                 "a quantized linear that loaders leave dense",
-                                "quantization-config",
                                 "modules_to_not_convert",
-                                f -> settings(
-                                        f,
-                                        json -> json.putArray("modules_to_not_convert")
-                                                .add("v_proj"))),
+                                json -> json.putArray("modules_to_not_convert").add("v_proj")),
                         defect(
                                 "the layout of another kernel",
                                 "tensors",
@@ -299,15 +296,16 @@ final class PlantedDefects {
                             settings(f, json -> json.put("desc_act", true));
                             rename(f, format.name(module, Role.GROUPS));
                         }),
-                        defect(
+                        setting(
                                 "linears that loaders leave dense",
-                                "quantization-config",
                                 "modules_in_block_to_quantize",
-                                f -> settings(
-                                        f,
-                                        json -> json.putArray("modules_in_block_to_quantize")
-                                                .addArray()
-                                                .add("self_attn.q_proj"))),
+                                json -> json.putArray("modules_in_block_to_quantize")
+                                        .addArray()
+                                        .add("self_attn.q_proj")),
+                        setting(
+                                "a rule that leaves a quantized linear dense",
+                                "dynamic has the rule -:.*\\.v_proj, yet " + module + " is quantized",
+                                json -> json.putObject("dynamic").putObject("-:.*\\.v_proj")),
                         format == QuantizedFormat.GPTQ
                                 ? defect(
                                         "zero points in the first version",
@@ -322,27 +320,19 @@ final class PlantedDefects {
                                 "tensors",
                                 "are quantized (*.weight_packed)",
                                 f -> editConfig(f, json -> json.remove("quantization_config"))),
-                        defect(
+                        setting(
                                 "weights that loaders take for dense",
-                                "quantization-config",
                                 "quantization_status is frozen",
-                                f -> settings(f, json -> json.put("quantization_status", "frozen"))),
-                        defect(
+                                json -> json.put("quantization_status", "frozen")),
+                        setting(
                                 "no status",
-                                "quantization-config",
                                 "quantization_status is missing",
-                                f -> settings(f, json -> json.remove("quantization_status"))),
-                        defect(
-                                "a head that loaders take for packed",
-                                "quantization-config",
-                                "lacks lm_head",
-                                f -> settings(f, json -> json.remove("ignore"))),
-                        defect(
+                                json -> json.remove("quantization_status")),
+                        setting("a head that loaders take for packed", "lacks lm_head", json -> json.remove("ignore")),
+                        setting(
                                 "a packed linear that loaders pass over",
-                                "quantization-config",
                                 "ignore covers " + module,
-                                f -> settings(
-                                        f, json -> json.withArray("ignore").add("re:.*layers.0.self_attn.v_"))),
+                                json -> json.withArray("ignore").add("re:.*layers.0.self_attn.v_")),
                         defect(
                                 "targets that leave linears out",
                                 "quantization-config",
@@ -396,5 +386,9 @@ final class PlantedDefects {
 
     private static Planted defect(String name, String check, String fragment, Defect defect) {
         return new Planted(name, check, fragment, defect, true);
+    }
+
+    private static Planted setting(String name, String fragment, Consumer<ObjectNode> change) {
+        return defect(name, "quantization-config", fragment, f -> settings(f, change));
     }
 }

@@ -52,7 +52,7 @@ public final class BatchScheduler implements AutoCloseable {
         return Math.min(contextTokens(model), pool.blocks() * BatchOptions.BLOCK_TOKENS);
     }
 
-    /** Returns the most ids of a text of a model in a batch: no more than its rotation stays the same for. */
+    /** Returns the most ids of a text in a batch of a model, whatever the cache holds. */
     public static int contextTokens(Llama model) {
         // Keys of a sequence that outgrows dynamic rope have the rotation of their own time.
         return Math.min(RotaryTable.steadyLength(model.weights().config()), model.contextTokens());

@@ -24,7 +24,7 @@ public final class SingleText {
             int maxNewTokens,
             Set<Integer> stopIds,
             IntPredicate goesOn) {
-        int longest = (int) Math.min(model.contextTokens(), prompt.length + (long) maxNewTokens);
+        int longest = (int) Math.min(BatchScheduler.contextTokens(model), prompt.length + (long) maxNewTokens);
         Listener listener = new Listener(goesOn);
         try (BatchScheduler scheduler = new BatchScheduler(model, BatchOptions.of(model, type, 1, 1, longest))) {
             scheduler.add(new GenerationRequest(prompt, sampling, maxNewTokens, stopIds), listener);
