@@ -115,7 +115,10 @@ public final class GgufCheckpoint {
             throw new BadCheckpointException(
                     path,
                     "heads of " + dim + " keys, " + value + " values, " + rotated
-                            + " rotated; supported: one even number for all three");
+                            + " rotated; supported: one even number for "
+                            + (architecture.turnsPartly()
+                                    ? "keys and values, and an even part of it rotated"
+                                    : "all three"));
         }
         return (int) dim;
     }

@@ -93,7 +93,7 @@ final class GgufConfig {
     }
 
     /** A float in the file: 1e-5 comes back as 9.99999974737875e-6 unless rounded to a float's digits. */
-    private static double single(double value) {
+    static double single(double value) {
         return Double.parseDouble(Float.toString((float) value));
     }
 

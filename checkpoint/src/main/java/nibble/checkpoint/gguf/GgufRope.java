@@ -77,8 +77,7 @@ final class GgufRope {
         double usual = stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(original));
         metadata.number(key("rope.scaling.attn_factor"))
                 .filter(factor -> factor.floatValue() != (float) usual)
-                .ifPresent(factor ->
-                        scaling.put("attention_factor", Double.parseDouble(Float.toString(factor.floatValue()))));
+                .ifPresent(factor -> scaling.put("attention_factor", GgufConfig.single(factor)));
         return scaling;
     }
 
@@ -89,7 +88,7 @@ final class GgufRope {
                     file.path(), "tensor " + name + " is missing or not F32 [" + width / 2 + "]; get the file again");
         }
         for (long i = 0; i < width / 2; i++) {
-            into.add(Double.parseDouble(Float.toString(tensor.data().get(FLOAT, 4 * i))));
+            into.add(GgufConfig.single(tensor.data().get(FLOAT, 4 * i)));
         }
     }
 
@@ -117,7 +116,7 @@ final class GgufRope {
                 throw new BadCheckpointException(
                         file.path(),
                         "rope scaling type \"" + type
-                                + "\" is not supported; supported: none, linear, yarn, llama3's factors");
+                                + "\" is not supported; supported: none, linear, yarn, longrope, llama3's factors");
         };
     }
 

@@ -46,10 +46,6 @@ public final class QwenFamily {
             super(className, name, new GgufTraits(name), defaults);
         }
 
-        Windowed(String className, String name, GgufTraits gguf, ConfigDefaults defaults) {
-            super(className, name, gguf, defaults);
-        }
-
         @Override
         Optional<Integer> window(ConfigKeys keys) {
             return keys.flag("use_sliding_window", false) ? windowOr(keys, 4096) : Optional.empty();

@@ -13,13 +13,22 @@ final class MergedWords {
     /** The work grows with the square of a token's length. */
     private static final int MAX_LETTERS = 4096;
 
+    /** Pairs that all tokens together may look up: 500 for each token of the largest published vocabularies. */
+    private static final long MAX_PAIRS = 100_000_000;
+
+    private final Map<Pair, Integer> ranks = new HashMap<>();
+    private long pairs;
+
     private MergedWords() {}
 
     private record Pair(String left, String right) {}
 
     /** Where they do, it is all the same whether a word that is a token is looked up before it is merged. */
     static boolean makeEveryToken(JsonNode tokenizer) {
-        Map<Pair, Integer> ranks = new HashMap<>();
+        return new MergedWords().makes(tokenizer);
+    }
+
+    private boolean makes(JsonNode tokenizer) {
         for (JsonNode merge : tokenizer.at("/model/merges")) {
             String text = merge.isArray() ? "" : merge.asText();
             int space = text.indexOf(' ');
@@ -36,13 +45,17 @@ final class MergedWords {
                 .at("/model/vocab")
                 .propertyStream()
                 .allMatch(entry -> added.contains(entry.getKey())
-                        || entry.getKey().length() <= MAX_LETTERS && isMade(entry.getKey(), ranks));
+                        || entry.getKey().length() <= MAX_LETTERS && isMade(entry.getKey()));
     }
 
-    private static boolean isMade(String token, Map<Pair, Integer> ranks) {
+    private boolean isMade(String token) {
         List<String> parts = new ArrayList<>();
         token.codePoints().forEach(letter -> parts.add(Character.toString(letter)));
         while (parts.size() > 1) {
+            pairs += parts.size();
+            if (pairs > MAX_PAIRS) {
+                return false;
+            }
             int best = Integer.MAX_VALUE;
             int place = -1;
             for (int at = 0; at + 1 < parts.size(); at++) {

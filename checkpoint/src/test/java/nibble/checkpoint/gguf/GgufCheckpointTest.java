@@ -212,12 +212,15 @@ class GgufCheckpointTest {
                 "supported: llama, smollm3, seed_oss, qwen2, qwen3, phi3, gemma, gemma2, gemma3, granite, olmo2");
         refused(m -> m.put("llama.expert_count", new GgufValue.U32(8)), "llama.expert_used_count", "missing");
         refused(m -> m.put("split.count", new GgufValue.U32(3)), "split.count", "tiny.gguf", "00001-of-00003");
-        refused(m -> m.put("llama.rope.scaling.type", new GgufValue.Text("ntk")), "\"ntk\" is not supported");
+        refused(
+                m -> m.put("llama.rope.scaling.type", new GgufValue.Text("ntk")),
+                "\"ntk\" is not supported",
+                "longrope");
         refused(
                 m -> m.put("llama.attention.head_count", new GgufValue.Text("four")),
                 "llama.attention.head_count",
                 "whole number");
-        refused(m -> m.put("llama.rope.dimension_count", new GgufValue.U32(4)), "4 rotated");
+        refused(m -> m.put("llama.rope.dimension_count", new GgufValue.U32(4)), "4 rotated", "all three");
         refused(m -> m.remove("llama.block_count"), "llama.block_count is missing");
         refused(m -> m.put("llama.block_count", new GgufValue.U32(2)), "blk.1.attn_norm.weight");
         refused(m -> m.put("llama.attention.causal", new GgufValue.Flag(false)), "llama.attention.causal", "encoder");

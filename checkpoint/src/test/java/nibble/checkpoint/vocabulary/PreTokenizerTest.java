@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
 import java.util.Optional;
@@ -136,6 +137,25 @@ class PreTokenizerTest {
         model.putArray("merges").addArray().add("b").add("c");
         assertThat(name(tokenizer)).isEmpty();
         model.put("ignore_merges", false);
+        assertThat(name(tokenizer)).contains("gpt-4o");
+    }
+
+    @Test
+    void more_merging_than_a_published_vocabulary_needs_is_given_up() throws Exception {
+        ObjectNode tokenizer = tokenizer(true, split(O200K), BYTES);
+        ObjectNode model = (ObjectNode) tokenizer.get("model");
+        ObjectNode vocabulary = (ObjectNode) model.get("vocab");
+        ArrayNode merges = model.putArray("merges");
+        for (char letter = 'a'; letter <= 'z'; letter++) {
+            String text = String.valueOf(letter);
+            for (int length = 1; length < 4096; length *= 2) {
+                merges.add(text.repeat(length) + " " + text.repeat(length));
+            }
+            vocabulary.put(text.repeat(4096), vocabulary.size());
+        }
+        assertThat(name(tokenizer)).isEmpty();
+        // One of them by itself is made.
+        vocabulary.retain("a".repeat(4096));
         assertThat(name(tokenizer)).contains("gpt-4o");
     }
 
