@@ -280,11 +280,16 @@ public final class Llama implements LanguageModel {
                 ? forward.embed(placed.embedding(), ids)
                 : upload(first.run(
                         ids, (layer, stream, _) -> first.forward().layer(layer, stream, sequences, Taps.NONE)));
-        for (int layer = 0; layer < placed.config().layers(); layer++) {
-            forward.layer(placed.layer(layer), hidden, sequences, Taps.NONE);
+        try {
+            for (int layer = 0; layer < placed.config().layers(); layer++) {
+                forward.layer(placed.layer(layer), hidden, sequences, Taps.NONE);
+            }
+            backend.rmsNorm(hidden, weights.finalNorm(), weights.config().streamNormEps(), hidden);
+            return hidden;
+        } catch (RuntimeException e) {
+            hidden.close();
+            throw e;
         }
-        backend.rmsNorm(hidden, weights.finalNorm(), weights.config().streamNormEps(), hidden);
-        return hidden;
     }
 
     /** The residual stream of a tree's rows in front of the backend's layers. */

@@ -8,8 +8,11 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
@@ -18,6 +21,7 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.safetensors.SafetensorsFile;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.engine.backend.Backend;
+import nibble.engine.tensor.Matrix;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -60,6 +64,42 @@ public class MixturesTest {
                     .mapToInt(Math::toIntExact)
                     .toArray();
         }
+    }
+
+    /** On a card, memory of a matrix that nobody closes is lost until the end of the process. */
+    @Test
+    void an_expert_that_fails_leaves_no_matrix_open_when_its_model_is_closed() {
+        List<Matrix> made = new ArrayList<>();
+        try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder("qwen3-moe"));
+                Backend backend = Backends.open("cpu", 2)) {
+            try (Llama llama = Llama.load(checkpoint, failingInGlu(backend, made))) {
+                assertThatThrownBy(() -> llama.logProbabilities(new int[] {1, 2, 3}))
+                        .isInstanceOf(IllegalStateException.class)
+                        .hasMessage("glu fails");
+            }
+            assertThat(made)
+                    .hasSizeGreaterThan(2)
+                    .allSatisfy(matrix -> assertThatThrownBy(() -> backend.download(matrix))
+                            .hasMessage("matrix [" + matrix.rows() + ", " + matrix.columns() + "] is closed"));
+        }
+    }
+
+    private static Backend failingInGlu(Backend backend, List<Matrix> made) {
+        return (Backend) Proxy.newProxyInstance(
+                Backend.class.getClassLoader(), new Class<?>[] {Backend.class}, (_, method, arguments) -> {
+                    if (method.getName().equals("glu")) {
+                        throw new IllegalStateException("glu fails");
+                    }
+                    try {
+                        Object result = method.invoke(backend, arguments);
+                        if (result instanceof Matrix matrix && matrix.columns() > 0) {
+                            made.add(matrix);
+                        }
+                        return result;
+                    } catch (InvocationTargetException e) {
+                        throw e.getCause();
+                    }
+                });
     }
 
     @Test

@@ -1,8 +1,10 @@
 package nibble.checkpoint.model;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -27,7 +29,9 @@ public record ModelShape(
         int positions,
         Map<String, Object> differences) {
 
-    private static final ObjectMapper JSON = new ObjectMapper();
+    /** In the order of keys, whatever order a map has. */
+    private static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.ORDER_MAP_ENTRIES_BY_KEYS);
+
     private static final String CLASS = "architectures";
     private static final String TYPE = "model_type";
 
@@ -37,139 +41,56 @@ public record ModelShape(
             new ModelShape("llama-2-13b", 5120, 13824, 40, 40, 40, 32_000, 4096),
             new ModelShape("llama-2-70b", 8192, 28672, 80, 64, 8, 32_000, 4096),
             new ModelShape("tiny", 128, 384, 4, 4, 2, 4096, 512),
-            new ModelShape("qwen3-8b", 4096, 12288, 36, 32, 8, 151_936, 40_960, qwen3()),
-            new ModelShape("smollm3-3b", 2048, 11008, 36, 16, 4, 128_256, 65_536, smollm3()),
-            new ModelShape("olmo-3-7b", 4096, 11008, 32, 32, 32, 100_278, 65_536, olmo3()),
-            new ModelShape("gemma-2-27b", 4608, 36864, 46, 32, 16, 256_000, 8192, gemma2()),
-            new ModelShape("gemma-3-27b", 5376, 21504, 62, 32, 16, 262_208, 131_072, gemma3()),
-            new ModelShape(
-                    "mixtral-8x7b",
-                    4096,
-                    14336,
-                    32,
-                    32,
-                    8,
-                    32_000,
-                    32_768,
-                    Map.of(
-                            CLASS,
-                            "MixtralForCausalLM",
-                            TYPE,
-                            "mixtral",
-                            "num_local_experts",
-                            8,
-                            "num_experts_per_tok",
-                            2,
-                            "rope_theta",
-                            1e6)),
-            new ModelShape(
-                    "qwen3-30b-a3b",
-                    2048,
-                    6144,
-                    48,
-                    32,
-                    4,
-                    151_936,
-                    40_960,
-                    Map.of(
-                            CLASS,
-                            "Qwen3MoeForCausalLM",
-                            TYPE,
-                            "qwen3_moe",
-                            "head_dim",
-                            128,
-                            "num_experts",
-                            128,
-                            "num_experts_per_tok",
-                            8,
-                            "moe_intermediate_size",
-                            768,
-                            "norm_topk_prob",
-                            true,
-                            "rms_norm_eps",
-                            1e-6,
-                            "rope_theta",
-                            1e6)));
-
-    private static Map<String, Object> qwen3() {
-        return Map.of(
-                CLASS, "Qwen3ForCausalLM", TYPE, "qwen3", "head_dim", 128, "rms_norm_eps", 1e-6, "rope_theta", 1e6);
-    }
-
-    private static Map<String, Object> smollm3() {
-        return Map.of(
-                CLASS,
-                "SmolLM3ForCausalLM",
-                TYPE,
-                "smollm3",
-                "tie_word_embeddings",
-                true,
-                "rope_theta",
-                5e6,
-                "rms_norm_eps",
-                1e-6);
-    }
-
-    private static Map<String, Object> olmo3() {
-        Map<String, Object> yarn = Map.of("rope_type", "yarn", "factor", 8.0, "original_max_position_embeddings", 8192);
-        return Map.of(
-                CLASS,
-                "Olmo3ForCausalLM",
-                TYPE,
-                "olmo3",
-                "sliding_window",
-                4096,
-                "rope_theta",
-                5e5,
-                "rope_scaling",
-                yarn,
-                "rms_norm_eps",
-                1e-6);
-    }
-
-    private static Map<String, Object> gemma2() {
-        return Map.of(
-                CLASS,
-                "Gemma2ForCausalLM",
-                TYPE,
-                "gemma2",
-                "head_dim",
-                128,
-                "query_pre_attn_scalar",
-                144,
-                "hidden_activation",
-                "gelu_pytorch_tanh",
-                "sliding_window",
-                4096,
-                "tie_word_embeddings",
-                true,
-                "rms_norm_eps",
-                1e-6);
-    }
-
-    private static Map<String, Object> gemma3() {
-        return Map.of(
-                CLASS,
-                "Gemma3ForCausalLM",
-                TYPE,
-                "gemma3_text",
-                "head_dim",
-                128,
-                "query_pre_attn_scalar",
-                168,
-                "hidden_activation",
-                "gelu_pytorch_tanh",
-                "sliding_window",
-                1024,
-                "tie_word_embeddings",
-                true,
-                "rms_norm_eps",
-                1e-6,
-                "rope_theta",
-                1e6,
-                "rope_scaling",
-                Map.of("rope_type", "linear", "factor", 8.0));
-    }
+            new ModelShape("qwen3-8b", 4096, 12288, 36, 32, 8, 151_936, 40_960)
+                    .of("Qwen3ForCausalLM", "qwen3")
+                    .with("head_dim", 128)
+                    .with("rms_norm_eps", 1e-6)
+                    .with("rope_theta", 1e6),
+            new ModelShape("smollm3-3b", 2048, 11008, 36, 16, 4, 128_256, 65_536)
+                    .of("SmolLM3ForCausalLM", "smollm3")
+                    .with("tie_word_embeddings", true)
+                    .with("rope_theta", 5e6)
+                    .with("rms_norm_eps", 1e-6),
+            new ModelShape("olmo-3-7b", 4096, 11008, 32, 32, 32, 100_278, 65_536)
+                    .of("Olmo3ForCausalLM", "olmo3")
+                    .with("sliding_window", 4096)
+                    .with("rope_theta", 5e5)
+                    .with(
+                            "rope_scaling",
+                            Map.of("rope_type", "yarn", "factor", 8.0, "original_max_position_embeddings", 8192))
+                    .with("rms_norm_eps", 1e-6),
+            new ModelShape("gemma-2-27b", 4608, 36864, 46, 32, 16, 256_000, 8192)
+                    .of("Gemma2ForCausalLM", "gemma2")
+                    .with("head_dim", 128)
+                    .with("query_pre_attn_scalar", 144)
+                    .with("hidden_activation", "gelu_pytorch_tanh")
+                    .with("sliding_window", 4096)
+                    .with("tie_word_embeddings", true)
+                    .with("rms_norm_eps", 1e-6),
+            new ModelShape("gemma-3-27b", 5376, 21504, 62, 32, 16, 262_208, 131_072)
+                    .of("Gemma3ForCausalLM", "gemma3_text")
+                    .with("head_dim", 128)
+                    .with("query_pre_attn_scalar", 168)
+                    .with("hidden_activation", "gelu_pytorch_tanh")
+                    .with("sliding_window", 1024)
+                    .with("tie_word_embeddings", true)
+                    .with("rms_norm_eps", 1e-6)
+                    .with("rope_theta", 1e6)
+                    .with("rope_scaling", Map.of("rope_type", "linear", "factor", 8.0)),
+            new ModelShape("mixtral-8x7b", 4096, 14336, 32, 32, 8, 32_000, 32_768)
+                    .of("MixtralForCausalLM", "mixtral")
+                    .with("num_local_experts", 8)
+                    .with("num_experts_per_tok", 2)
+                    .with("rope_theta", 1e6),
+            new ModelShape("qwen3-30b-a3b", 2048, 6144, 48, 32, 4, 151_936, 40_960)
+                    .of("Qwen3MoeForCausalLM", "qwen3_moe")
+                    .with("head_dim", 128)
+                    .with("num_experts", 128)
+                    .with("num_experts_per_tok", 8)
+                    .with("moe_intermediate_size", 768)
+                    .with("norm_topk_prob", true)
+                    .with("rms_norm_eps", 1e-6)
+                    .with("rope_theta", 1e6));
 
     /** Makes the shape of a Llama. */
     public ModelShape(
@@ -195,6 +116,17 @@ public record ModelShape(
     /** Returns the shape of this name; none if it is not known. */
     public static Optional<ModelShape> named(String name) {
         return NAMED.stream().filter(shape -> shape.name.equals(name)).findFirst();
+    }
+
+    private ModelShape of(String modelClass, String type) {
+        return with(CLASS, modelClass).with(TYPE, type);
+    }
+
+    private ModelShape with(String key, Object value) {
+        Map<String, Object> more = new HashMap<>(differences);
+        more.put(key, value);
+        return new ModelShape(
+                name, hiddenSize, intermediateSize, layers, heads, kvHeads, vocabularySize, positions, more);
     }
 
     /** Returns the same with another number of decoder layers. */

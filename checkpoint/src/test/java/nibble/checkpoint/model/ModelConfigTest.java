@@ -79,6 +79,12 @@ class ModelConfigTest {
     }
 
     @Test
+    void config_json_of_a_named_shape_has_its_scaling_in_the_order_of_keys() {
+        assertThat(ModelShape.named("olmo-3-7b").orElseThrow().configJson().get("rope_scaling"))
+                .hasToString("{\"factor\":8.0,\"original_max_position_embeddings\":8192,\"rope_type\":\"yarn\"}");
+    }
+
+    @Test
     void tensors_come_in_canonical_order() throws IOException {
         List<String> names = TinyCheckpoint.config(folder).tensors().stream()
                 .map(TensorSpec::name)

@@ -7,7 +7,6 @@ import nibble.engine.LanguageModel;
 import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
 import nibble.engine.attention.CacheType;
-import nibble.engine.attention.RotaryTable;
 import org.jspecify.annotations.Nullable;
 
 /** Writes texts that are wanted all at once, such as the answers to a task's questions. */
@@ -32,7 +31,7 @@ public final class BatchWriter {
     public static boolean gains(Llama model) {
         return model.backend().gainsByBatching()
                 && !model.sharesWithHost()
-                && RotaryTable.steadyLength(model.weights().config()) >= model.contextTokens();
+                && BatchScheduler.contextTokens(model) == model.contextTokens();
     }
 
     private static void write(Llama model, List<WantedText> texts, int sequences) {

@@ -38,7 +38,7 @@ final class BatchRows implements AutoCloseable {
     private static final int LEAST_CHUNK_TILES = 8;
 
     private static final int MOST_CHUNK_TILES = 16;
-    /** Chunks that there are tickets for: those of a million rows, be they the least. */
+    /** Chunks that there are tickets for: those of a million rows in the smallest chunks. */
     private static final int TICKETS = 8192;
     /** Shared memory that a kernel has beside the ring, and what it takes to align the ring. */
     private static final int OTHER_SHARED_BYTES = 256;
@@ -52,7 +52,7 @@ final class BatchRows implements AutoCloseable {
     private static final int MOST_SLOTS = 8;
 
     /**
-     * What {@code w4_batch_launch} says.
+     * What {@code w4_batch_launch} or {@code block_batch_launch} says.
      *
      * @param rows most of a launch
      */

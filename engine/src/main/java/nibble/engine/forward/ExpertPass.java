@@ -102,12 +102,17 @@ final class ExpertPass {
         int width = config.width(expert);
         taps.tap(LinearInput.GATE_UP, expert, input);
         Matrix gate = backend.allocate(input.rows(), width);
-        try (Matrix up = backend.allocate(input.rows(), width)) {
-            backend.linears(List.of(mlp.gate(), mlp.up()), input, List.of(gate, up));
-            backend.glu(activation, gate, up, gate);
+        try {
+            try (Matrix up = backend.allocate(input.rows(), width)) {
+                backend.linears(List.of(mlp.gate(), mlp.up()), input, List.of(gate, up));
+                backend.glu(activation, gate, up, gate);
+            }
+            taps.tap(LinearInput.DOWN, expert, gate);
+            return gate;
+        } catch (RuntimeException e) {
+            gate.close();
+            throw e;
         }
-        taps.tap(LinearInput.DOWN, expert, gate);
-        return gate;
     }
 
     private void shared(Mlp mlp, Optional<Weight> gate, Matrix normed, Matrix hidden, Taps taps) {

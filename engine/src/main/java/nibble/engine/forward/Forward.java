@@ -249,11 +249,7 @@ public final class Forward implements AutoCloseable {
             }
             case ExpertMlps experts -> {
                 norm(hidden, layer.postAttentionNorm(), s.normed);
-                new ExpertPass(
-                                config.experts().orElseThrow(),
-                                config.architecture().activation(),
-                                backend)
-                        .run(experts, s.normed, hidden, taps);
+                experts().run(experts, s.normed, hidden, taps);
             }
         }
     }

@@ -64,11 +64,6 @@ public record LayerExtras(
         return ones;
     }
 
-    /** Returns these with other biases. */
-    public LayerExtras withBiases(Map<Linear, float[]> others) {
-        return new LayerExtras(layer, others, headNorms, outNorms);
-    }
-
     /** Returns whether there is nothing to compute beside a Llama's layer. */
     public boolean isEmpty() {
         return biases.isEmpty() && headNorms.isEmpty() && outNorms.isEmpty();
