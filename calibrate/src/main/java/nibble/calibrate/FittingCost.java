@@ -1,6 +1,5 @@
 package nibble.calibrate;
 
-import java.util.List;
 import java.util.function.IntToDoubleFunction;
 import nibble.calibrate.search.ScaleSearch;
 import nibble.calibrate.search.Work;
@@ -43,7 +42,7 @@ final class FittingCost {
      */
     double forwardFlops(double attention) {
         double flops = 3 * attention;
-        for (StoredLinear stored : linears()) {
+        for (StoredLinear stored : Work.linears(config)) {
             LinearInput input = stored.linear().input();
             boolean twice = input == LinearInput.QKV || input == LinearInput.GATE_UP;
             flops += (twice ? 6.0 : 4.0)
@@ -58,7 +57,7 @@ final class FittingCost {
     /** @param symmetric the share of C of so many columns that is made */
     double momentFlops(IntToDoubleFunction symmetric) {
         double flops = 0;
-        for (StoredLinear reader : readers()) {
+        for (StoredLinear reader : Work.readers(config)) {
             double in = reader.inFeatures();
             // What outputs lack is a product with the weights, and a sum as large.
             double lack = addsToStream(reader) ? 2.0 * config.hiddenSize() : in;
@@ -73,7 +72,7 @@ final class FittingCost {
         long most = 0;
         // Those of all experts are there together, and one at a time is factorized.
         long[] ofExperts = new long[2];
-        for (StoredLinear reader : readers()) {
+        for (StoredLinear reader : Work.readers(config)) {
             long in = reader.inFeatures();
             long rows = addsToStream(reader) ? config.hiddenSize() : in;
             long moments = in * (in + 2 * rows);
@@ -94,25 +93,10 @@ final class FittingCost {
                 || input == LinearInput.DOWN && !reader.module().expert().isPart();
     }
 
-    /** The linears of the last layer, which stands for all. */
-    private List<StoredLinear> linears() {
-        return config.linears(config.layers() - 1);
-    }
-
-    /** One linear for each input that has moments. */
-    private List<StoredLinear> readers() {
-        return linears().stream()
-                .filter(linear -> switch (linear.linear()) {
-                    case Q, O, GATE, DOWN -> true;
-                    case K, V, UP -> false;
-                })
-                .toList();
-    }
-
     /** Search and fit on the host. */
     double searchFlops() {
         double flops = 0;
-        for (StoredLinear linear : linears()) {
+        for (StoredLinear linear : Work.linears(config)) {
             double in = linear.inFeatures();
             double out = linear.outFeatures();
             flops += 2 * ScaleSearch.candidates() * out * in * in + Work.fit(out, in, spec, FitSteps.ALL);
@@ -124,7 +108,7 @@ final class FittingCost {
     double cardSearchFlops() {
         FitSteps steps = FitSteps.ALL;
         double flops = 0;
-        for (StoredLinear linear : linears()) {
+        for (StoredLinear linear : Work.linears(config)) {
             double in = linear.inFeatures();
             double out = linear.outFeatures();
             double product = 2 * out * in * in;
@@ -136,7 +120,7 @@ final class FittingCost {
             flops += TENSOR * product * (walks + 1 + walks / 2.0);
             flops += 2.0 * SMALL * steps.ranges() * steps.ranges() * out * in * spec.columnsPerGroup((int) in);
         }
-        for (StoredLinear reader : readers()) {
+        for (StoredLinear reader : Work.readers(config)) {
             flops += SINGLE * Math.pow(reader.inFeatures(), 3) / 3;
         }
         return flops;

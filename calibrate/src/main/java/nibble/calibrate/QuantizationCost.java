@@ -1,6 +1,5 @@
 package nibble.calibrate;
 
-import java.util.List;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.search.ScaleSearch;
 import nibble.calibrate.search.Work;
@@ -66,7 +65,7 @@ public record QuantizationCost(
         long largest = 0;
         double search = 0;
         double passed = 0;
-        for (StoredLinear linear : linears(config)) {
+        for (StoredLinear linear : Work.linears(config)) {
             long in = linear.inFeatures();
             long out = linear.outFeatures();
             parameters += in * out;
@@ -79,7 +78,7 @@ public record QuantizationCost(
         }
         double moments = 0;
         long momentElements = 0;
-        for (StoredLinear reader : readers(config)) {
+        for (StoredLinear reader : Work.readers(config)) {
             long in = reader.inFeatures();
             moments += 2.0 * tokens * Work.share(config, reader) * in * in;
             momentElements += in * in;
@@ -107,7 +106,7 @@ public record QuantizationCost(
         FittingCost layer = new FittingCost(config, spec, tokens);
         long parameters = 0;
         long largest = 0;
-        for (StoredLinear linear : linears(config)) {
+        for (StoredLinear linear : Work.linears(config)) {
             long size = (long) linear.inFeatures() * linear.outFeatures();
             parameters += size;
             largest = Math.max(largest, size);
@@ -122,21 +121,6 @@ public record QuantizationCost(
                 0,
                 streams * FLOAT_BYTES,
                 elements * FLOAT_BYTES);
-    }
-
-    /** The linears of the last layer, which stands for all. */
-    private static List<StoredLinear> linears(ModelConfig config) {
-        return config.linears(config.layers() - 1);
-    }
-
-    /** One linear for each input that has statistics. */
-    private static List<StoredLinear> readers(ModelConfig config) {
-        return linears(config).stream()
-                .filter(linear -> switch (linear.linear()) {
-                    case Q, O, GATE, DOWN -> true;
-                    case K, V, UP -> false;
-                })
-                .toList();
     }
 
     private static double attention(ModelConfig config, long tokens, int sequenceLength) {
@@ -154,13 +138,13 @@ public record QuantizationCost(
         long codes = 0;
         double search = 0;
         int passes = method == Method.AWQ ? ScaleSearch.candidates() + PASSES_BESIDE : 0;
-        for (StoredLinear linear : linears(config)) {
+        for (StoredLinear linear : Work.linears(config)) {
             int in = linear.inFeatures();
             double out = linear.outFeatures();
             codes += (long) (out * in * (1.0 / spec.codesPerByte() + 0.125));
             search += 2.0 * passes * out * in * in * CudaCalibration.productShare(in);
         }
-        for (StoredLinear reader : readers(config)) {
+        for (StoredLinear reader : Work.readers(config)) {
             int in = reader.inFeatures();
             moments += 2.0
                     * host.calibrationTokens

@@ -15,9 +15,19 @@ import nibble.pack.QuantizationSpec;
 public final class Work {
     private Work() {}
 
-    /** The linears of the last layer, which stands for all. */
-    private static List<StoredLinear> linears(ModelConfig config) {
+    /** Returns the linears of the last layer, which stands for all. */
+    public static List<StoredLinear> linears(ModelConfig config) {
         return config.linears(config.layers() - 1);
+    }
+
+    /** Returns one of {@link #linears} for each input that has statistics. */
+    public static List<StoredLinear> readers(ModelConfig config) {
+        return linears(config).stream()
+                .filter(linear -> switch (linear.linear()) {
+                    case Q, O, GATE, DOWN -> true;
+                    case K, V, UP -> false;
+                })
+                .toList();
     }
 
     /** Returns the share of all tokens that pass a linear. */
