@@ -10,7 +10,9 @@ import java.util.Optional;
 import java.util.SplittableRandom;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
+import nibble.checkpoint.source.ForeignPattern;
+import nibble.checkpoint.source.ForeignPattern.EndlessException;
+import nibble.checkpoint.source.ForeignPattern.Looks;
 import nibble.checkpoint.vocabulary.PreTokenizer.Step;
 
 /**
@@ -22,9 +24,6 @@ import nibble.checkpoint.vocabulary.PreTokenizer.Step;
  * expression of a published file names, and longer ones drawn from them.
  */
 final class TextCuts {
-    /** No published expression has a fifth of it. */
-    private static final int MAX_EXPRESSION = 10_000;
-
     private static final String[] LETTERS = {
         "a", "B", "s", "'", " ", "\n", "\r", "\t", "1", ".", "/", "-", "(", "|", "$", "_", "é", "Ж", "\u01c5", "\u02b0",
         "你", "\u0301", "\u00b2", "\u2167", "，", "\u3000", "\u00a0", "\u2028", "😀", "\u200d", "\u0378"
@@ -139,52 +138,14 @@ final class TextCuts {
         "IMGIMGABZ"
     };
 
-    /** Known expressions look at fewer letters of the longest probe. */
-    private static final int MAX_LOOKS = 2_000_000;
+    /** Letters of all probes together; two known expressions need less than a fifth. */
+    private static final long MAX_LOOKS = 100_000_000;
 
     private TextCuts() {}
 
-    /** Says that an expression looks at the letters of a short text again and again. */
-    private static final class EndlessException extends RuntimeException {
-        private static final long serialVersionUID = 1L;
-    }
-
-    /** A text that counts how often a letter of it is looked at: an expression may take time without end. */
-    private static final class Watched implements CharSequence {
-        private final String text;
-        private int looks;
-
-        Watched(String text) {
-            this.text = text;
-        }
-
-        @Override
-        public int length() {
-            return text.length();
-        }
-
-        @Override
-        public char charAt(int at) {
-            if (++looks > MAX_LOOKS) {
-                throw new EndlessException();
-            }
-            return text.charAt(at);
-        }
-
-        @Override
-        public CharSequence subSequence(int begin, int end) {
-            return text.subSequence(begin, end);
-        }
-
-        @Override
-        public String toString() {
-            return text;
-        }
-    }
-
     /** Every known way that cuts as these steps do, in the order of the table; none where a step is not understood. */
     static List<PreTokenizer> alike(List<Step> steps) {
-        Optional<List<Pattern>> found = compiled(steps);
+        Optional<List<ForeignPattern>> found = compiled(steps);
         if (found.isEmpty()) {
             return List.of();
         }
@@ -196,11 +157,14 @@ final class TextCuts {
                 .toList();
     }
 
-    private static boolean same(List<Step> known, List<Step> steps, List<Pattern> patterns, List<String> probes) {
-        List<Pattern> own = compiled(known).orElse(List.of());
+    private static boolean same(
+            List<Step> known, List<Step> steps, List<ForeignPattern> patterns, List<String> probes) {
+        List<ForeignPattern> own = compiled(known).orElse(List.of());
+        Looks looks = new Looks(MAX_LOOKS);
         try {
             return !own.isEmpty()
-                    && probes.stream().allMatch(text -> cut(known, own, text).equals(cut(steps, patterns, text)));
+                    && probes.stream()
+                            .allMatch(text -> cut(known, own, text, looks).equals(cut(steps, patterns, text, looks)));
         } catch (StackOverflowError | EndlessException e) {
             // An expression that nests too deeply, or tries too many ways, is none of those that are known.
             return false;
@@ -208,33 +172,30 @@ final class TextCuts {
     }
 
     /** An expression for each step; it is that of a word for bytes, whether text is cut into words or not. */
-    private static Optional<List<Pattern>> compiled(List<Step> steps) {
-        List<Pattern> patterns = new ArrayList<>();
+    private static Optional<List<ForeignPattern>> compiled(List<Step> steps) {
+        List<ForeignPattern> patterns = new ArrayList<>();
         for (Step step : steps) {
             String expression = switch (step) {
                 case Step.Split(String own) -> own;
                 case Step.Digits(boolean single) -> single ? "\\p{N}" : "\\p{N}+";
                 case Step.Bytes _ -> KnownCuts.GPT_2;
             };
-            if (expression.length() > MAX_EXPRESSION) {
+            Optional<ForeignPattern> pattern = ForeignPattern.compile(expression, Pattern.UNICODE_CHARACTER_CLASS);
+            if (pattern.isEmpty()) {
                 return Optional.empty();
             }
-            try {
-                patterns.add(Pattern.compile(expression, Pattern.UNICODE_CHARACTER_CLASS));
-            } catch (PatternSyntaxException | StackOverflowError e) {
-                return Optional.empty();
-            }
+            patterns.add(pattern.get());
         }
         return Optional.of(patterns);
     }
 
     /** The pieces of a text, in the letters of {@link ByteAlphabet}. */
-    private static List<String> cut(List<Step> steps, List<Pattern> patterns, String text) {
+    private static List<String> cut(List<Step> steps, List<ForeignPattern> patterns, String text, Looks looks) {
         List<String> pieces = List.of(text);
         boolean letters = false;
         for (int i = 0; i < steps.size(); i++) {
             if (!(steps.get(i) instanceof Step.Bytes(boolean words)) || words) {
-                pieces = cut(patterns.get(i), pieces);
+                pieces = cut(patterns.get(i), pieces, looks);
             }
             if (steps.get(i) instanceof Step.Bytes && !letters) {
                 pieces = inLetters(pieces);
@@ -250,11 +211,11 @@ final class TextCuts {
                 .toList();
     }
 
-    private static List<String> cut(Pattern pattern, List<String> pieces) {
+    private static List<String> cut(ForeignPattern pattern, List<String> pieces, Looks looks) {
         List<String> cut = new ArrayList<>();
         for (String piece : pieces) {
             int begin = 0;
-            Matcher matcher = pattern.matcher(new Watched(piece));
+            Matcher matcher = pattern.matcher(piece, looks);
             while (matcher.find()) {
                 add(cut, piece, begin, matcher.start());
                 add(cut, piece, matcher.start(), matcher.end());

@@ -66,6 +66,9 @@ class PreTokenizerTest {
                 // GPT-2's, but it would try for years on a run of spaces before it goes on.
                 "\\s*\\s*\\s*\\s*\\s*\\s*[^\\s\\S]|'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+|"
                         + " ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+; none",
+                // GPT-2's, but what looks at no letter is tried 10^12 times first.
+                "(?:(?:(?:(?:^){1000}){1000}){1000}){1000}[^\\s\\S]|'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+|"
+                        + " ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+; none",
                 "[; none",
                 "\\p{Nonsense}; none"
             })

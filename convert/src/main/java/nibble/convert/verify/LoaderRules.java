@@ -7,10 +7,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Set;
-import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.Consumer;
-import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
 import java.util.stream.IntStream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.LinearModule;
@@ -20,6 +17,7 @@ import nibble.checkpoint.model.quantization.LinearTensor;
 import nibble.checkpoint.model.quantization.QuantizationConfig;
 import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.source.Finding;
+import nibble.checkpoint.source.ForeignPattern;
 
 /**
  * What a loader of a quantized checkpoint goes by and a reader of its tensors does not need: which linears it takes for
@@ -48,7 +46,7 @@ final class LoaderRules {
     private static final String LEFT_DENSE = "-:";
 
     /** Characters that matching a name may look at. */
-    private static final long MOST_STEPS = 100_000;
+    private static final long MOST_LOOKS = 100_000;
 
     private final Checkpoint checkpoint;
     private final ModelConfig config;
@@ -216,42 +214,12 @@ final class LoaderRules {
             return pattern.equals(name);
         }
         try {
-            return Pattern.compile(pattern.substring(3))
-                    .matcher(new Text(name, new AtomicLong(MOST_STEPS)))
-                    .lookingAt();
-        } catch (PatternSyntaxException | TooManyStepsException | StackOverflowError e) {
+            return ForeignPattern.compile(pattern.substring(3), 0)
+                    .filter(found -> found.matcher(name, new ForeignPattern.Looks(MOST_LOOKS))
+                            .lookingAt())
+                    .isPresent();
+        } catch (ForeignPattern.EndlessException | StackOverflowError e) {
             return false;
-        }
-    }
-
-    /** Ends a match that would never end. */
-    private static final class TooManyStepsException extends RuntimeException {
-        private static final long serialVersionUID = 1;
-    }
-
-    /** A text that may be looked at so many times only: a pattern of a hostile file may take exponential time. */
-    private record Text(String text, AtomicLong steps) implements CharSequence {
-        @Override
-        public int length() {
-            return text.length();
-        }
-
-        @Override
-        public char charAt(int index) {
-            if (steps.decrementAndGet() < 0) {
-                throw new TooManyStepsException();
-            }
-            return text.charAt(index);
-        }
-
-        @Override
-        public CharSequence subSequence(int start, int end) {
-            return new Text(text.substring(start, end), steps);
-        }
-
-        @Override
-        public String toString() {
-            return text;
         }
     }
 }

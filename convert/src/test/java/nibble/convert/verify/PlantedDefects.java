@@ -342,7 +342,11 @@ final class PlantedDefects {
                                 "a pattern without end",
                                 "quantization-config",
                                 "targets leave out",
-                                f -> group(f, json -> json.putArray("targets").add("re:(.*.*.*.*.*.*)*x$"))),
+                                f -> group(
+                                        f,
+                                        json -> json.putArray("targets")
+                                                .add("re:(.*.*.*.*.*.*)*x$")
+                                                .add("re:(?:(?:(?:^){9999}){9999}){9999}.*"))),
                         defect(
                                 "a key that loaders refuse",
                                 "quantization-config",
