@@ -26,6 +26,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Tiny random mixtures of experts; checkpoint/src/test/scripts/mixtures.py made them and what transformers says. */
@@ -67,28 +68,49 @@ public class MixturesTest {
     }
 
     /** On a card, memory of a matrix that nobody closes is lost until the end of the process. */
-    @Test
-    void an_expert_that_fails_leaves_no_matrix_open_when_its_model_is_closed() {
+    @ParameterizedTest
+    @CsvSource({"embed, 1", "allocate, 2", "allocate, 5", "linears, 1", "glu, 1", "glu, 3", "mixRows, 2"})
+    void a_pass_that_fails_leaves_no_matrix_open_when_its_model_is_closed(String operation, int time) {
         List<Matrix> made = new ArrayList<>();
         try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder("qwen3-moe"));
                 Backend backend = Backends.open("cpu", 2)) {
-            try (Llama llama = Llama.load(checkpoint, failingInGlu(backend, made))) {
+            try (Llama llama = Llama.load(checkpoint, failing(backend, operation, new int[] {time}, made))) {
                 assertThatThrownBy(() -> llama.logProbabilities(new int[] {1, 2, 3}))
                         .isInstanceOf(IllegalStateException.class)
-                        .hasMessage("glu fails");
+                        .hasMessage(operation + " fails");
             }
             assertThat(made)
-                    .hasSizeGreaterThan(2)
+                    .isNotEmpty()
                     .allSatisfy(matrix -> assertThatThrownBy(() -> backend.download(matrix))
                             .hasMessage("matrix [" + matrix.rows() + ", " + matrix.columns() + "] is closed"));
         }
     }
 
-    private static Backend failingInGlu(Backend backend, List<Matrix> made) {
+    @Test
+    void a_pass_after_one_that_lacked_memory_computes_the_same_as_before() {
+        int[] left = new int[1];
+        try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder("qwen3-moe"));
+                Backend backend = Backends.open("cpu", 2);
+                Llama llama = Llama.load(checkpoint, failing(backend, "allocate", left, new ArrayList<>()))) {
+            float[] before = llama.logProbabilities(new int[] {1, 2, 3});
+            left[0] = 3;
+            assertThatThrownBy(() -> llama.logProbabilities(new int[] {1, 2, 3, 4}))
+                    .hasMessage("allocate fails");
+            assertThat(llama.logProbabilities(new int[] {1, 2, 3})).isEqualTo(before);
+        }
+    }
+
+    /**
+     * A backend whose operation fails.
+     *
+     * @param left how often it is asked for until then, if above 0
+     * @param made takes the matrices that are made
+     */
+    private static Backend failing(Backend backend, String operation, int[] left, List<Matrix> made) {
         return (Backend) Proxy.newProxyInstance(
                 Backend.class.getClassLoader(), new Class<?>[] {Backend.class}, (_, method, arguments) -> {
-                    if (method.getName().equals("glu")) {
-                        throw new IllegalStateException("glu fails");
+                    if (method.getName().equals(operation) && --left[0] == 0) {
+                        throw new IllegalStateException(operation + " fails");
                     }
                     try {
                         Object result = method.invoke(backend, arguments);

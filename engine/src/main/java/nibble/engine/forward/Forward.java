@@ -1,5 +1,6 @@
 package nibble.engine.forward;
 
+import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Linear;
@@ -49,11 +50,16 @@ public final class Forward implements AutoCloseable {
     /** Returns the embeddings of {@code ids}, [ids, hidden]; the caller closes it. */
     public Matrix embed(Weight embedding, int[] ids) {
         Matrix hidden = backend.allocate(ids.length, embedding.inFeatures());
-        backend.embed(embedding, ids, hidden);
-        if (config.embeddingScale() != 1f) {
-            backend.scale(hidden, config.embeddingScale());
+        try {
+            backend.embed(embedding, ids, hidden);
+            if (config.embeddingScale() != 1f) {
+                backend.scale(hidden, config.embeddingScale());
+            }
+            return hidden;
+        } catch (RuntimeException e) {
+            hidden.close();
+            throw e;
         }
-        return hidden;
     }
 
     /**
@@ -267,9 +273,7 @@ public final class Forward implements AutoCloseable {
 
     private Scratch scratch(int rows) {
         if (scratch == null || scratch.normed.rows() != rows) {
-            if (scratch != null) {
-                scratch.close();
-            }
+            close();
             scratch = new Scratch(rows);
         }
         return scratch;
@@ -294,20 +298,31 @@ public final class Forward implements AutoCloseable {
         final Matrix gate;
         final Matrix up;
 
+        private final List<Matrix> all = new ArrayList<>();
+
         Scratch(int rows) {
-            normed = backend.allocate(rows, config.hiddenSize());
-            query = backend.allocate(rows, heads.queryColumns());
-            key = backend.allocate(rows, heads.keyColumns());
-            value = backend.allocate(rows, heads.keyColumns());
-            attended = backend.allocate(rows, heads.queryColumns());
-            gate = backend.allocate(rows, config.mlpColumns());
-            up = backend.allocate(rows, config.mlpColumns());
+            try {
+                normed = allocate(rows, config.hiddenSize());
+                query = allocate(rows, heads.queryColumns());
+                key = allocate(rows, heads.keyColumns());
+                value = allocate(rows, heads.keyColumns());
+                attended = allocate(rows, heads.queryColumns());
+                gate = allocate(rows, config.mlpColumns());
+                up = allocate(rows, config.mlpColumns());
+            } catch (RuntimeException e) {
+                close();
+                throw e;
+            }
+        }
+
+        private Matrix allocate(int rows, int columns) {
+            Matrix matrix = backend.allocate(rows, columns);
+            all.add(matrix);
+            return matrix;
         }
 
         void close() {
-            for (Matrix matrix : new Matrix[] {normed, query, key, value, attended, gate, up}) {
-                matrix.close();
-            }
+            all.forEach(Matrix::close);
         }
     }
 }
