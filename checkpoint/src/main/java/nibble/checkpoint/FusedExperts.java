@@ -34,7 +34,8 @@ final class FusedExperts {
     /**
      * Returns the tensors with those of experts by themselves, in the same order.
      *
-     * @throws BadCheckpointException if a tensor of experts has another shape than the config asks for
+     * @throws BadCheckpointException if a tensor of experts has another shape than the config asks for, or an expert is
+     *     there by itself, too
      */
     static SequencedMap<String, StoredTensor> split(ModelConfig config, SequencedMap<String, StoredTensor> tensors) {
         if (config.experts().isEmpty()
@@ -51,7 +52,7 @@ final class FusedExperts {
                 split(config, experts, Integer.parseInt(fused.group(1)), tensor, split);
             } else {
                 String own = router.matches() ? experts.router(Integer.parseInt(router.group(1))) : name;
-                split.put(own, own.equals(name) ? tensor : tensor.named(own));
+                add(split, own.equals(name) ? tensor : tensor.named(own));
             }
         });
         return split;
@@ -83,9 +84,18 @@ final class FusedExperts {
                 }
                 TensorSpec spec = config.spec(module, layer);
                 TensorSpec stored = new TensorSpec(spec.name(), tensor.spec().dtype(), spec.shape());
-                into.put(stored.name(), tensor.part(stored, first));
+                add(into, tensor.part(stored, first));
                 first += spec.shape().elements();
             }
+        }
+    }
+
+    private static void add(SequencedMap<String, StoredTensor> into, StoredTensor tensor) {
+        if (into.put(tensor.name(), tensor) != null) {
+            throw new BadCheckpointException(
+                    tensor.file(),
+                    "tensor " + tensor.name() + " is there twice, by itself and fused with others or under the name of"
+                            + " another class; get the checkpoint again");
         }
     }
 }

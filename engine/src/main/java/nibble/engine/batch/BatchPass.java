@@ -171,9 +171,7 @@ final class BatchPass implements AutoCloseable {
         int vocabulary = placed.head().outFeatures();
         try (Matrix last = backend.allocate(wanted.size(), config.hiddenSize());
                 Matrix logits = backend.allocateSingle(wanted.size(), vocabulary)) {
-            for (int i = 0; i < wanted.size(); i++) {
-                backend.copyRows(hidden, wanted.get(i).row(), 1, last, i);
-            }
+            backend.gatherRows(hidden, wanted.stream().mapToInt(WantedRow::row).toArray(), last);
             backend.rmsNorm(last, placed.finalNorm(), config.streamNormEps(), last);
             backend.linear(placed.head(), last, logits);
             model.capLogits(logits);
