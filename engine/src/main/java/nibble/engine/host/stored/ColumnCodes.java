@@ -19,7 +19,7 @@ import nibble.engine.host.vector.Lanes;
  *
  * <p>Groups are summed in parts, and then the parts. One row of activations has a part as a piece, since a part's words
  * follow one another in memory: pieces of outputs would read a short run of each row of words. Several rows of
- * activations share unpacked words, so their pieces are of outputs. The parts do not depend on threads or on rows, so
+ * activations in bytes share unpacked words, so their pieces are of outputs; in fp32 they do as one row does. The parts do not depend on threads or on rows, so
  * neither do results.
  */
 final class ColumnCodes implements FewRows {
