@@ -19,8 +19,8 @@ import nibble.engine.host.vector.Lanes;
  *
  * <p>Groups are summed in parts, and then the parts. One row of activations has a part as a piece, since a part's words
  * follow one another in memory: pieces of outputs would read a short run of each row of words. Several rows of
- * activations in bytes share unpacked words, so their pieces are of outputs; in fp32 they do as one row does. The parts do not depend on threads or on rows, so
- * neither do results.
+ * activations in bytes share unpacked words, so their pieces are of outputs; in fp32 they do as one row does. The
+ * parts do not depend on threads or on rows, so neither do results.
  */
 final class ColumnCodes implements FewRows {
     /** Outputs that one step of a kernel makes at most: 16 lanes, of eight outputs each for AWQ. */
