@@ -9,11 +9,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.Random;
+import java.util.Set;
 import java.util.function.BiFunction;
 import java.util.function.Function;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import nibble.checkpoint.gguf.GgufType;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.Activation;
@@ -26,6 +28,7 @@ import nibble.engine.backend.Workers;
 import nibble.engine.forward.Forward;
 import nibble.engine.forward.Taps;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
@@ -44,6 +47,8 @@ public final class EngineBenchmark {
     private static final int MOST_REPEATS = 400;
     /** Rows up to which a product should take little more time than it takes to read the weights. */
     private static final int MOST_ROWS_OF_A_STEP = 64;
+
+    private static final Set<Linear> MLP = Set.of(Linear.GATE, Linear.UP, Linear.DOWN);
 
     /**
      * Says what to time.
@@ -78,7 +83,7 @@ public final class EngineBenchmark {
     private final Backend backend;
     private final Random random = new Random(3);
     private final List<EngineTimings.Operation> operations = new ArrayList<>();
-    /** Mean over the layers. */
+    /** What a token reads, as a mean over the layers. */
     private Map<Linear, Double> bytesPerLinear = Map.of();
 
     private EngineBenchmark(Settings settings, Backend backend) {
@@ -146,7 +151,7 @@ public final class EngineBenchmark {
             bytesPerLinear.put(
                     linear,
                     weights.layers().stream()
-                                    .mapToDouble(layer -> bytes(layer.weight(linear)))
+                                    .mapToDouble(layer -> bytes(layer, linear))
                                     .sum()
                             / config.layers());
         }
@@ -195,9 +200,28 @@ public final class EngineBenchmark {
     private long linearWeights() {
         long weights = 0;
         for (Linear linear : Linear.values()) {
-            weights += (long) config.outFeatures(linear) * config.inFeatures(linear);
+            boolean mixed = config.experts().isPresent() && MLP.contains(linear);
+            weights += mixed
+                    ? config.hiddenSize() * expertColumns(config.experts().get())
+                    : (long) config.outFeatures(linear) * config.inFeatures(linear);
         }
         return weights;
+    }
+
+    private static long expertColumns(Experts experts) {
+        return (long) experts.chosen() * experts.width() + experts.shared().width();
+    }
+
+    /** Of a linear, of the experts that a token passes, or of each of their linears. */
+    private double bytes(DecoderLayer layer, Linear linear) {
+        if (!(layer.feedForward() instanceof ExpertMlps experts) || !MLP.contains(linear)) {
+            return bytes(layer.weight(linear));
+        }
+        double router = linear == Linear.GATE ? StoredWeights.bytes(experts.router()) : 0;
+        return router
+                + config.experts().orElseThrow().chosen()
+                        * bytes(experts.routed().getFirst().weight(linear))
+                + experts.shared().map(shared -> bytes(shared.weight(linear))).orElse(0.0);
     }
 
     private int[] ids(int count) {
@@ -235,8 +259,12 @@ public final class EngineBenchmark {
                 .toArray()) {
             linears("q, k, v", placed, r, Linear.Q, Linear.K, Linear.V);
             linears("o", placed, r, Linear.O);
-            linears("gate, up", placed, r, Linear.GATE, Linear.UP);
-            linears("down", placed, r, Linear.DOWN);
+            if (config.experts().isPresent()) {
+                experts(placed, r);
+            } else {
+                linears("gate, up", placed, r, Linear.GATE, Linear.UP);
+                linears("down", placed, r, Linear.DOWN);
+            }
         }
         AttentionShape heads = new AttentionShape(config.heads(), config.kvHeads(), config.headDim());
         try (Matrix query = activations(rows, heads.queryColumns());
@@ -301,6 +329,18 @@ public final class EngineBenchmark {
             }
         }
         return matrix;
+    }
+
+    /** All of the second half of a layer with experts. */
+    private void experts(PlacedModel placed, int rows) {
+        double flops = 6.0
+                * rows
+                * config.hiddenSize()
+                * expertColumns(config.experts().orElseThrow());
+        try (Forward forward = new Forward(config, backend);
+                Matrix hidden = activations(rows, config.hiddenSize())) {
+            operation("experts", rows, flops, 0, pass -> forward.mlp(placed.layer(pass % config.layers()), hidden));
+        }
     }
 
     private void linears(String name, PlacedModel placed, int rows, Linear... linears) {

@@ -1,4 +1,4 @@
-package nibble.engine.cuda;
+package nibble.engine.cuda.attention;
 
 import nibble.engine.cuda.data.CudaCodeMatrix;
 import nibble.engine.cuda.data.CudaMatrix;
@@ -10,9 +10,9 @@ import nibble.engine.tensor.Matrix;
  *
  * @param scales address of the scales of 8-bit codes, 0 if there are none: rows are fp16 then
  */
-record CachedRows(long address, long scales, int columns) {
+public record CachedRows(long address, long scales, int columns) {
     /** @throws IllegalArgumentException if the matrix is another backend's, or of single precision */
-    static CachedRows of(CudaResources card, Matrix matrix) {
+    public static CachedRows of(CudaResources card, Matrix matrix) {
         if (matrix instanceof CudaCodeMatrix codes && codes.owner() == card) {
             return new CachedRows(codes.address(), codes.scales(), codes.columns());
         }
@@ -20,7 +20,7 @@ record CachedRows(long address, long scales, int columns) {
         return new CachedRows(halves.address(), 0, halves.columns());
     }
 
-    boolean coded() {
+    public boolean coded() {
         return scales != 0;
     }
 }

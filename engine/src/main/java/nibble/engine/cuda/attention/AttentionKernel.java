@@ -1,4 +1,4 @@
-package nibble.engine.cuda;
+package nibble.engine.cuda.attention;
 
 import java.util.HashMap;
 import java.util.Map;
@@ -11,7 +11,7 @@ import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.tensor.Matrix;
 
 /** Launches {@code attention.cu}, which itself says how: tiles depend on head size and architecture. */
-final class AttentionKernel {
+public final class AttentionKernel {
     private static final String FILE = "attention.cu";
 
     private record Tiling(int threads, int queries, int sharedBytes) {}
@@ -19,7 +19,7 @@ final class AttentionKernel {
     private final CudaResources card;
     private final Map<Map<String, Integer>, Tiling> tilings = new HashMap<>();
 
-    AttentionKernel(CudaResources card) {
+    public AttentionKernel(CudaResources card) {
         this.card = card;
     }
 
@@ -30,7 +30,7 @@ final class AttentionKernel {
     private record KeyRows(CudaMatrix keys, CudaMatrix values, int first, int rowsPerSequence) {}
 
     /** Sequences of equal length that lie one after another in each of the matrices. */
-    void run(
+    public void run(
             AttentionShape shape,
             int sequences,
             Matrix query,
@@ -48,7 +48,7 @@ final class AttentionKernel {
     }
 
     /** A part of the rows of one longer sequence. */
-    void run(AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
+    public void run(AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
         Extents.attention(shape, part, query, keys, values, out);
         launch(
                 shape,
@@ -109,7 +109,7 @@ final class AttentionKernel {
         return constants;
     }
 
-    static void requireHeadSize(AttentionShape shape) {
+    public static void requireHeadSize(AttentionShape shape) {
         if (shape.headDim() % 8 != 0 || shape.headDim() > 256) {
             throw new IllegalArgumentException("attention with heads of " + shape.headDim()
                     + " values: CUDA needs a multiple of 8 up to 256; use --device cpu");
