@@ -9,13 +9,11 @@ import java.util.List;
 import java.util.Map;
 import java.util.OptionalDouble;
 import java.util.Random;
-import java.util.Set;
 import java.util.function.BiFunction;
 import java.util.function.Function;
 import java.util.function.IntConsumer;
 import java.util.stream.IntStream;
 import nibble.checkpoint.gguf.GgufType;
-import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.Activation;
@@ -28,7 +26,6 @@ import nibble.engine.backend.Workers;
 import nibble.engine.forward.Forward;
 import nibble.engine.forward.Taps;
 import nibble.engine.tensor.DecoderLayer;
-import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
@@ -47,8 +44,6 @@ public final class EngineBenchmark {
     private static final int MOST_REPEATS = 400;
     /** Rows up to which a product should take little more time than it takes to read the weights. */
     private static final int MOST_ROWS_OF_A_STEP = 64;
-
-    private static final Set<Linear> MLP = Set.of(Linear.GATE, Linear.UP, Linear.DOWN);
 
     /**
      * Says what to time.
@@ -81,6 +76,7 @@ public final class EngineBenchmark {
     private final Settings settings;
     private final ModelConfig config;
     private final Backend backend;
+    private final ActiveWeights active;
     private final Random random = new Random(3);
     private final List<EngineTimings.Operation> operations = new ArrayList<>();
     /** What a token reads, as a mean over the layers. */
@@ -90,6 +86,7 @@ public final class EngineBenchmark {
         this.settings = settings;
         this.config = settings.config();
         this.backend = backend;
+        this.active = new ActiveWeights(config, settings.quantization());
     }
 
     /**
@@ -151,7 +148,7 @@ public final class EngineBenchmark {
             bytesPerLinear.put(
                     linear,
                     weights.layers().stream()
-                                    .mapToDouble(layer -> bytes(layer, linear))
+                                    .mapToDouble(layer -> active.bytes(layer, linear))
                                     .sum()
                             / config.layers());
         }
@@ -192,36 +189,9 @@ public final class EngineBenchmark {
                     settings.sequences(),
                     settings.tokens(),
                     seconds,
-                    2.0 * linearWeights() * rows / seconds,
+                    2.0 * active.count() * rows / seconds,
                     rows / (seconds * settings.shapeLayers()));
         }
-    }
-
-    private long linearWeights() {
-        long weights = 0;
-        for (Linear linear : Linear.values()) {
-            boolean mixed = config.experts().isPresent() && MLP.contains(linear);
-            weights += mixed
-                    ? config.hiddenSize() * expertColumns(config.experts().get())
-                    : (long) config.outFeatures(linear) * config.inFeatures(linear);
-        }
-        return weights;
-    }
-
-    private static long expertColumns(Experts experts) {
-        return (long) experts.chosen() * experts.width() + experts.shared().width();
-    }
-
-    /** Of a linear, of the experts that a token passes, or of each of their linears. */
-    private double bytes(DecoderLayer layer, Linear linear) {
-        if (!(layer.feedForward() instanceof ExpertMlps experts) || !MLP.contains(linear)) {
-            return bytes(layer.weight(linear));
-        }
-        double router = linear == Linear.GATE ? StoredWeights.bytes(experts.router()) : 0;
-        return router
-                + config.experts().orElseThrow().chosen()
-                        * bytes(experts.routed().getFirst().weight(linear))
-                + experts.shared().map(shared -> bytes(shared.weight(linear))).orElse(0.0);
     }
 
     private int[] ids(int count) {
@@ -336,7 +306,7 @@ public final class EngineBenchmark {
         double flops = 6.0
                 * rows
                 * config.hiddenSize()
-                * expertColumns(config.experts().orElseThrow());
+                * ActiveWeights.columns(config.experts().orElseThrow());
         try (Forward forward = new Forward(config, backend);
                 Matrix hidden = activations(rows, config.hiddenSize())) {
             operation("experts", rows, flops, 0, pass -> forward.mlp(placed.layer(pass % config.layers()), hidden));
@@ -364,14 +334,6 @@ public final class EngineBenchmark {
         } finally {
             outs.forEach(Matrix::close);
         }
-    }
-
-    /** Of a weight, of a 4-bit one with its share of scale and zero. */
-    private double bytes(Weight weight) {
-        QuantizationSpec spec = settings.quantization();
-        return spec == null
-                ? StoredWeights.bytes(weight)
-                : (0.5 + 2.5 / spec.columnsPerGroup(config.hiddenSize())) * weight.outFeatures() * weight.inFeatures();
     }
 
     private void operation(String name, int rows, double flops, double bytes, IntConsumer call) {

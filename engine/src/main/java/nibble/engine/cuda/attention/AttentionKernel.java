@@ -10,7 +10,7 @@ import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.tensor.Matrix;
 
-/** Launches {@code attention.cu}, which itself says how: tiles depend on head size and architecture. */
+/** Puts {@code attention.cu} into the stream, which itself says how: tiles depend on head size and architecture. */
 public final class AttentionKernel {
     private static final String FILE = "attention.cu";
 
@@ -29,7 +29,7 @@ public final class AttentionKernel {
     /** Keys and values from a row on. */
     private record KeyRows(CudaMatrix keys, CudaMatrix values, int first, int rowsPerSequence) {}
 
-    /** Sequences of equal length that lie one after another in each of the matrices. */
+    /** Computes attention in sequences of equal length that lie one after another in each of the matrices. */
     public void run(
             AttentionShape shape,
             int sequences,
@@ -47,7 +47,7 @@ public final class AttentionKernel {
                 new KeyRows(activations(keys), activations(values), 0, keys.rows() / sequences));
     }
 
-    /** A part of the rows of one longer sequence. */
+    /** Computes attention for a part of the rows of one longer sequence. */
     public void run(AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
         Extents.attention(shape, part, query, keys, values, out);
         launch(

@@ -6,12 +6,16 @@ import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Keys or values of a layer as a cache on a card holds them.
+ * Holds keys or values of a layer as a cache on a card holds them.
  *
  * @param scales address of the scales of 8-bit codes, 0 if there are none: rows are fp16 then
  */
 public record CachedRows(long address, long scales, int columns) {
-    /** @throws IllegalArgumentException if the matrix is another backend's, or of single precision */
+    /**
+     * Returns the rows of a matrix of the cache.
+     *
+     * @throws IllegalArgumentException if the matrix is another backend's, or of single precision
+     */
     public static CachedRows of(CudaResources card, Matrix matrix) {
         if (matrix instanceof CudaCodeMatrix codes && codes.owner() == card) {
             return new CachedRows(codes.address(), codes.scales(), codes.columns());

@@ -22,8 +22,9 @@ import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Attention to keys and values in blocks. Next tokens of many sequences are one launch of {@code paged_attention.cu};
- * the keys of longer parts are brought together first, by {@code cache_rows.cu}. Owns what it keeps of the last parts.
+ * Computes attention to keys and values in blocks. Next tokens of many sequences are one launch of {@code
+ * paged_attention.cu}; the keys of longer parts are brought together first, by {@code cache_rows.cu}. Owns what it
+ * keeps of the last parts.
  */
 public final class PagedAttention implements AutoCloseable {
     /** Rows of a block, as the kernels have them. */
