@@ -8,7 +8,7 @@ import nibble.cluster.spark.ClusterSettings;
 import nibble.files.output.StopSignal;
 import org.jspecify.annotations.Nullable;
 
-/** Three executors on this machine, each a process of its own, which all test classes share: they take long to start. */
+/** Three executors on this machine, each a process, which all test classes share: they take long to start. */
 final class LocalExecutors {
     private static @Nullable Cluster cluster;
 

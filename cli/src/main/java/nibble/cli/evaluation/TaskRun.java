@@ -29,7 +29,7 @@ public record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, Eval
     private static final int DIVERGENCE_CONTEXT = 2048;
 
     /**
-     * A model to ask.
+     * Holds a model to ask.
      *
      * @param name as results name it
      * @param journal results of an earlier run, and where those of this one are kept

@@ -20,8 +20,8 @@ import nibble.eval.requests.RequestEngine;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A model that the executors of a cluster load, each once. It gives what one machine gives, to the last bit on the CPU:
- * executors make the same calls of the model, each with the same sequences. Borrows the cluster.
+ * Spreads a model over the executors of a cluster, each of which loads it once. On the CPU it gives what one machine
+ * gives, to the last bit: executors make the same calls of the model, with the same sequences. Borrows the cluster.
  */
 public final class ClusterModel implements LanguageModel, RequestEngine {
     private final Cluster cluster;

@@ -57,7 +57,7 @@ public final class Cluster implements AutoCloseable {
     }
 
     /**
-     * Connects to a cluster.
+     * Opens a cluster.
      *
      * @param stop ends what runs there when it is raised
      * @throws ClusterException if no cluster is named or it cannot be reached

@@ -31,7 +31,7 @@ public final class ExecutorEngine implements AutoCloseable {
     private @Nullable Tokenizer tokenizer;
     private @Nullable Set<Integer> stopIds;
 
-    /** What a task does with the engine. */
+    /** Does a task's work with the engine. */
     @FunctionalInterface
     public interface Use<R> {
         R of(ExecutorEngine engine);
@@ -46,7 +46,7 @@ public final class ExecutorEngine implements AutoCloseable {
         this.identity = identity(checkpoint, backend);
     }
 
-    /** Lends the engine of a model to a task. */
+    /** Runs a task's work with the engine of a model, which it loads first if it is not there. */
     public static <R> R use(EnginePlace place, TaskPlace task, Use<R> use) {
         synchronized (ExecutorEngine.class) {
             String device = task.device(place.device());
