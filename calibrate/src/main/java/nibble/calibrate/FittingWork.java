@@ -19,6 +19,7 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Workers;
+import nibble.engine.gradient.DivergencePass;
 import nibble.engine.quantize.FitSteps;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
@@ -45,11 +46,13 @@ final class FittingWork implements LayerWork {
             LayerJournal journal,
             Workers workers,
             WorkProgress progress) {
-        if (job.source().config().experts().isPresent() && job.options().steps() > 0) {
-            throw new BadCheckpointException(
-                    job.source().configFile(),
-                    "steps of tuning are not yet taken for mixtures of experts; give --steps 0");
-        }
+        DivergencePass.lacks(job.source().config())
+                .filter(_ -> job.options().steps() > 0)
+                .ifPresent(what -> {
+                    throw new BadCheckpointException(
+                            job.source().configFile(),
+                            "steps of tuning are not yet taken for " + what + "; give --steps 0");
+                });
         this.job = job;
         this.devices = devices;
         this.journal = journal;

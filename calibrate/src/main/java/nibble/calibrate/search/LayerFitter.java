@@ -273,6 +273,7 @@ public final class LayerFitter {
                 QuantizedLayer.halves(source.queryNorm()),
                 QuantizedLayer.halves(source.keyNorm()),
                 source.outNormHalves(),
+                scales.foldedVectors(),
                 scales.router());
     }
 }

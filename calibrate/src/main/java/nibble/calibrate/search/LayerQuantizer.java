@@ -244,6 +244,7 @@ public final class LayerQuantizer {
                 QuantizedLayer.halves(source.queryNorm()),
                 QuantizedLayer.halves(source.keyNorm()),
                 source.outNormHalves(),
+                scales.foldedVectors(),
                 scales.router());
         return new Outcome(
                 layer,

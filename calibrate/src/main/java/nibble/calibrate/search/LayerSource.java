@@ -17,6 +17,7 @@ import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.backend.QuantizationDevices;
@@ -40,6 +41,7 @@ import org.jspecify.annotations.Nullable;
  * @param queryNorm of queries, as stored; empty where there is none
  * @param keyNorm of keys, as stored; empty where there is none
  * @param outNorms of what o and down give, as stored; those that there are
+ * @param vectors that only some architectures have, as stored
  * @param stored where each linear's weight lies
  * @param router what chooses experts, where there are some
  */
@@ -53,6 +55,7 @@ public record LayerSource(
         float[] queryNorm,
         float[] keyNorm,
         Map<LayerNorm, float[]> outNorms,
+        Map<LayerVector, float[]> vectors,
         Map<LayerLinear, StoredLinear> stored,
         Optional<RouterWeights> router)
         implements AutoCloseable {
@@ -84,6 +87,11 @@ public record LayerSource(
         for (Linear linear : config.biases()) {
             config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
         }
+        Map<LayerVector, float[]> vectors = new EnumMap<>(LayerVector.class);
+        for (LayerVector kind : LayerVector.values()) {
+            config.vector(kind, layer)
+                    .ifPresent(found -> vectors.put(kind, vector(checkpoint, found.name(), "such vectors")));
+        }
         Map<LayerLinear, LinearQuantizer> linears = new TreeMap<>();
         Map<LayerLinear, StoredLinear> stored = new TreeMap<>();
         for (StoredLinear where : config.linears(layer)) {
@@ -109,6 +117,7 @@ public record LayerSource(
                 queryNorm,
                 keyNorm,
                 norms,
+                vectors,
                 stored,
                 config.experts(layer).map(experts -> router(checkpoint, experts, layer)));
     }

@@ -231,6 +231,7 @@ class PairScalesTest {
                         QuantizedLayer.halves(source.queryNorm()),
                         QuantizedLayer.halves(source.keyNorm()),
                         source.outNormHalves(),
+                        scales.foldedVectors(),
                         scales.router())
                 .toDecoderLayer(weights);
     }

@@ -266,6 +266,8 @@ public final class GgufCheckpoint {
                 return TensorNames.EMBEDDING;
             case "output_norm.weight":
                 return TensorNames.FINAL_NORM;
+            case "output_norm.bias":
+                return TensorNames.FINAL_NORM_BIAS;
             case "output.weight":
                 return TensorNames.HEAD;
             case GgufRope.FACTORS, GgufRope.LONG, GgufRope.SHORT:

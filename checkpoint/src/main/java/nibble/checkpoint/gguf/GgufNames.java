@@ -70,9 +70,12 @@ public final class GgufNames {
     /** Names inside {@code model.layers.N.} by those inside {@code blk.N.}. */
     static Map<String, String> layerNames(Architecture architecture) {
         Map<String, String> names = new LinkedHashMap<>();
-        architecture
-                .norms()
-                .forEach((norm, name) -> names.put(architecture.ggufNorm(norm) + ".weight", name + ".weight"));
+        architecture.norms().forEach((norm, name) -> {
+            names.put(architecture.ggufNorm(norm) + ".weight", name + ".weight");
+            if (architecture.biasesNorms()) {
+                names.put(architecture.ggufNorm(norm) + ".bias", name + ".bias");
+            }
+        });
         names.put("attn_q_norm.weight", "self_attn.q_norm.weight");
         names.put("attn_k_norm.weight", "self_attn.k_norm.weight");
         for (LinearModule module : architecture.modules()) {
@@ -105,6 +108,8 @@ public final class GgufNames {
                 return "token_embd.weight";
             case TensorNames.FINAL_NORM:
                 return "output_norm.weight";
+            case TensorNames.FINAL_NORM_BIAS:
+                return "output_norm.bias";
             case TensorNames.HEAD:
                 return "output.weight";
             default:

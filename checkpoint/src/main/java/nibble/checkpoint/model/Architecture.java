@@ -109,6 +109,19 @@ public class Architecture {
         return Map.of(LayerNorm.ATTENTION_IN, "input_layernorm", LayerNorm.MLP_IN, "post_attention_layernorm");
     }
 
+    /**
+     * Returns whether norms of the residual stream subtract the mean of a row before they divide by its root mean
+     * square: PyTorch's LayerNorm.
+     */
+    public boolean centersNorms() {
+        return false;
+    }
+
+    /** Returns whether norms of the residual stream add a bias. */
+    public boolean biasesNorms() {
+        return false;
+    }
+
     /** Returns what queries and keys pass before rope. */
     public HeadNorm headNorm() {
         return HeadNorm.NONE;

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorSpec;
 
@@ -19,6 +20,9 @@ record ModelTensors(ModelConfig config) {
             specs.addAll(ofLayer(layer));
         }
         specs.add(norm(TensorNames.FINAL_NORM));
+        if (config.architecture().biasesNorms()) {
+            specs.add(norm(TensorNames.FINAL_NORM_BIAS));
+        }
         if (!config.tiedEmbeddings()) {
             specs.add(new TensorSpec(
                     TensorNames.HEAD, config.dtype(), Shape.of(config.vocabularySize(), config.hiddenSize())));
@@ -30,6 +34,7 @@ record ModelTensors(ModelConfig config) {
     List<TensorSpec> ofLayer(int layer) {
         List<TensorSpec> specs = new ArrayList<>();
         config.norm(LayerNorm.ATTENTION_IN, layer).ifPresent(name -> specs.add(norm(name)));
+        config.vector(LayerVector.ATTENTION_IN_BIAS, layer).ifPresent(specs::add);
         boolean normed = false;
         for (LinearModule module : config.modules(layer)) {
             if (module.parts().contains(Linear.O) && config.architecture().headNorm() != HeadNorm.NONE) {
@@ -41,6 +46,7 @@ record ModelTensors(ModelConfig config) {
                 normed = true;
                 config.norm(LayerNorm.ATTENTION_OUT, layer).ifPresent(name -> specs.add(norm(name)));
                 config.norm(LayerNorm.MLP_IN, layer).ifPresent(name -> specs.add(norm(name)));
+                config.vector(LayerVector.MLP_IN_BIAS, layer).ifPresent(specs::add);
                 config.experts(layer).ifPresent(found -> specs.addAll(gates(found, layer)));
             }
             specs.add(config.spec(module, layer));

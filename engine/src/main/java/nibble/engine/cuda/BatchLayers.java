@@ -85,7 +85,8 @@ final class BatchLayers implements AutoCloseable {
 
     private void run(int index, DecoderLayer layer) {
         CudaWeight qkv = whole(List.of(layer.q(), layer.k(), layer.v()));
-        boolean plain = qkv != null && layer.extras().isEmpty();
+        boolean plain =
+                qkv != null && layer.extras().isEmpty() && model.finalNorm().isPlain();
         if (plain) {
             attention(index, layer, qkv);
         } else {

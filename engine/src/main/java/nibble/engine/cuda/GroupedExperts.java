@@ -95,14 +95,17 @@ final class GroupedExperts implements AutoCloseable {
      * and a shared one whose gate and up are one matrix.
      */
     static boolean takes(CudaPlacedModel model) {
-        if (DecodedExperts.of(model).isEmpty()) {
-            return false;
-        }
-        return IntStream.range(0, model.config().layers())
-                .mapToObj(i -> model.layer(i).feedForward())
-                .allMatch(half -> !(half instanceof ExpertMlps mlps)
-                        || mlps.mlps().stream()
-                                .allMatch(mlp -> BatchLayers.whole(List.of(mlp.gate(), mlp.up())) != null));
+        boolean plain = model.config().architecture().activation() == Activation.SILU
+                && model.finalNorm().isPlain();
+        return DecodedExperts.of(model).isPresent()
+                && IntStream.range(0, model.config().layers())
+                        .mapToObj(model::layer)
+                        .allMatch(layer -> !(layer.feedForward() instanceof ExpertMlps mlps)
+                                || plain && layer.extras().concernsHeadsAlone() && takes(mlps));
+    }
+
+    private static boolean takes(ExpertMlps mlps) {
+        return mlps.mlps().stream().allMatch(mlp -> BatchLayers.whole(List.of(mlp.gate(), mlp.up())) != null);
     }
 
     /** Few rows where each expert has few: a pass reads the weights once. */
