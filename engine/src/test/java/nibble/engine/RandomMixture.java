@@ -26,6 +26,7 @@ import nibble.engine.tensor.FeedForward;
 import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.Norm;
 import nibble.engine.tensor.Weight;
 
 /** Mixtures of seeded random numbers, of extents that CUDA can compute with. */
@@ -106,7 +107,7 @@ public enum RandomMixture {
                 config,
                 RandomModel.half(random, config.vocabularySize(), HIDDEN),
                 layers,
-                norm(random, HIDDEN),
+                new Norm(norm(random, HIDDEN)),
                 RandomModel.half(random, config.vocabularySize(), HIDDEN));
     }
 
@@ -157,6 +158,7 @@ public enum RandomMixture {
                         ? Optional.empty()
                         : Optional.of(new LayerExtras.HeadNorms(
                                 norm(random, config.queryNormWidth()), norm(random, config.keyNormWidth()))),
+                Map.of(),
                 Map.of());
     }
 
