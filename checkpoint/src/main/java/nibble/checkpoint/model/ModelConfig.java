@@ -4,8 +4,10 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
+import java.util.SequencedMap;
 import java.util.Set;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.layer.LayerNorm;
@@ -156,6 +158,13 @@ public record ModelConfig(
         return switch (vector) {
             case ATTENTION_IN_BIAS -> normBias(LayerNorm.ATTENTION_IN, layer);
             case MLP_IN_BIAS -> normBias(LayerNorm.MLP_IN, layer);
+            case SINKS ->
+                Optional.of(new TensorSpec(TensorNames.sinks(layer), dtype, Shape.of(heads)))
+                        .filter(_ -> architecture.hasSinks());
+            case ROUTER_BIAS ->
+                experts(layer)
+                        .filter(Experts::biased)
+                        .map(found -> new TensorSpec(found.routerBias(layer), dtype, Shape.of(found.count())));
         };
     }
 
@@ -343,11 +352,35 @@ public record ModelConfig(
         throw new IllegalArgumentException(module.path() + " without " + linear.path());
     }
 
-    /** Returns the bias [out] of a linear, if it has one. */
+    /** Returns the bias [out] of a linear of attention, or of the MLP of a layer without experts, if it has one. */
     public Optional<TensorSpec> bias(Linear linear, int layer) {
         return biases.contains(linear)
                 ? Optional.of(new TensorSpec(linear.module(layer) + ".bias", dtype, Shape.of(outFeatures(linear))))
                 : Optional.empty();
+    }
+
+    /** Returns the bias [out] of a linear of a layer, perhaps of one of its experts, if it has one. */
+    public Optional<TensorSpec> bias(LayerLinear linear, int layer) {
+        return linear.expert().isPart()
+                ? experts(layer).filter(Experts::biased).map(found -> expertBias(found, linear, layer))
+                : bias(linear.linear(), layer);
+    }
+
+    private TensorSpec expertBias(Experts found, LayerLinear linear, int layer) {
+        String name = TensorNames.layer(layer) + found.names().path(linear.linear(), linear.expert()) + ".bias";
+        return new TensorSpec(name, dtype, Shape.of(outFeatures(linear.linear(), linear.expert())));
+    }
+
+    /** Returns the biases of a layer's linears, those of experts too, in canonical order. */
+    public SequencedMap<LayerLinear, TensorSpec> biases(int layer) {
+        SequencedMap<LayerLinear, TensorSpec> all = new LinkedHashMap<>();
+        for (LinearModule module : modules(layer)) {
+            for (Linear part : module.parts()) {
+                LayerLinear linear = new LayerLinear(part, module.expert());
+                bias(linear, layer).ifPresent(spec -> all.put(linear, spec));
+            }
+        }
+        return all;
     }
 
     /**

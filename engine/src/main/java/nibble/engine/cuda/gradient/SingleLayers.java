@@ -254,6 +254,7 @@ final class SingleLayers implements LayerOperations {
             return switch (activation) {
                 case SILU -> new Gate(1, 0);
                 case GELU_TANH -> new Gate((float) GELU, (float) (GELU * 0.044715));
+                case CLAMPED_SWIGLU -> throw new IllegalArgumentException("gradient of " + activation);
             };
         }
     }
