@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Optional;
 import java.util.SequencedMap;
@@ -155,23 +154,7 @@ public record ModelConfig(
 
     /** Returns a vector that only some architectures have in a layer, if this one has it. */
     public Optional<TensorSpec> vector(LayerVector vector, int layer) {
-        return switch (vector) {
-            case ATTENTION_IN_BIAS -> normBias(LayerNorm.ATTENTION_IN, layer);
-            case MLP_IN_BIAS -> normBias(LayerNorm.MLP_IN, layer);
-            case SINKS ->
-                Optional.of(new TensorSpec(TensorNames.sinks(layer), dtype, Shape.of(heads)))
-                        .filter(_ -> architecture.hasSinks());
-            case ROUTER_BIAS ->
-                experts(layer)
-                        .filter(Experts::biased)
-                        .map(found -> new TensorSpec(found.routerBias(layer), dtype, Shape.of(found.count())));
-        };
-    }
-
-    private Optional<TensorSpec> normBias(LayerNorm norm, int layer) {
-        return Optional.ofNullable(architecture.norms().get(norm))
-                .filter(_ -> architecture.biasesNorms())
-                .map(name -> new TensorSpec(TensorNames.layer(layer) + name + ".bias", dtype, Shape.of(hiddenSize)));
+        return new VectorTensors(this).vector(vector, layer);
     }
 
     /** Returns the number of values that the norm of queries has a gain for; 0 where there is none. */
@@ -354,33 +337,17 @@ public record ModelConfig(
 
     /** Returns the bias [out] of a linear of attention, or of the MLP of a layer without experts, if it has one. */
     public Optional<TensorSpec> bias(Linear linear, int layer) {
-        return biases.contains(linear)
-                ? Optional.of(new TensorSpec(linear.module(layer) + ".bias", dtype, Shape.of(outFeatures(linear))))
-                : Optional.empty();
+        return bias(LayerLinear.of(linear), layer);
     }
 
     /** Returns the bias [out] of a linear of a layer, perhaps of one of its experts, if it has one. */
     public Optional<TensorSpec> bias(LayerLinear linear, int layer) {
-        return linear.expert().isPart()
-                ? experts(layer).filter(Experts::biased).map(found -> expertBias(found, linear, layer))
-                : bias(linear.linear(), layer);
-    }
-
-    private TensorSpec expertBias(Experts found, LayerLinear linear, int layer) {
-        String name = TensorNames.layer(layer) + found.names().path(linear.linear(), linear.expert()) + ".bias";
-        return new TensorSpec(name, dtype, Shape.of(outFeatures(linear.linear(), linear.expert())));
+        return new VectorTensors(this).bias(linear, layer);
     }
 
     /** Returns the biases of a layer's linears, those of experts too, in canonical order. */
     public SequencedMap<LayerLinear, TensorSpec> biases(int layer) {
-        SequencedMap<LayerLinear, TensorSpec> all = new LinkedHashMap<>();
-        for (LinearModule module : modules(layer)) {
-            for (Linear part : module.parts()) {
-                LayerLinear linear = new LayerLinear(part, module.expert());
-                bias(linear, layer).ifPresent(spec -> all.put(linear, spec));
-            }
-        }
-        return all;
+        return new VectorTensors(this).biases(layer);
     }
 
     /**

@@ -122,7 +122,7 @@ public interface FewRows {
         return NativeRows.of(weight, 1, kernels) != null;
     }
 
-    /** Returns whether no library has a kernel for a weight: a few rows must not take another path than one for that. */
+    /** Returns whether no library has a kernel for a weight: a few rows then take the path of one. */
     static boolean isNeverCompiled(Weight weight) {
         return weight instanceof BlockWeight(String _, GgufBlocks blocks) && !Kernels.multiplies(blocks.type());
     }
