@@ -44,7 +44,15 @@ class EveryMixtureTest {
 
     /** @param chosen experts of a token */
     @ParameterizedTest
-    @CsvSource({"mixtral, 5, 2", "mixtral-fused, 5, 2", "qwen2-moe, 6, 3", "qwen3-moe, 8, 2", "olmoe, 6, 3"})
+    @CsvSource({
+        "mixtral, 5, 2",
+        "mixtral-fused, 5, 2",
+        "qwen2-moe, 6, 3",
+        "qwen3-moe, 8, 2",
+        "olmoe, 6, 3",
+        "gpt-oss, 4, 2",
+        "gpt-oss-mxfp4, 4, 2"
+    })
     void is_quantized_verified_converted_and_measured(String name, int experts, int chosen) throws IOException {
         Path model = model(name);
         Path awq = quantize(model, "awq", "--method", "awq");
@@ -70,7 +78,7 @@ class EveryMixtureTest {
                 .isEqualTo(
                         name.startsWith("mixtral")
                                 ? "model.layers.0.block_sparse_moe.gate"
-                                : "model.layers.0.mlp.gate");
+                                : name.startsWith("gpt-oss") ? "model.layers.0.mlp.router" : "model.layers.0.mlp.gate");
         Path dense = folder.resolve("dense");
         TinyModel.run("convert", awq, dense, "--format", "safetensors");
         assertThat(perplexity(dense)).isEqualTo(perplexity(awq));
@@ -101,7 +109,7 @@ class EveryMixtureTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe"})
+    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "gpt-oss"})
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
         Path fitted = quantize(model, "fitted", "--method", "best");
@@ -137,7 +145,7 @@ class EveryMixtureTest {
 
     /** Tensors and metadata of these files are those of llama.cpp's own converter, bit by bit. */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe"})
+    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4"})
     void stacked_experts_of_a_gguf_file_come_back(String name) throws IOException {
         Path model = model(name);
         for (String type : List.of("F16", "Q8_0")) {

@@ -60,7 +60,7 @@ public enum RandomMixture {
             int groupSize) {
         this.architecture = architecture;
         this.groupSize = groupSize;
-        this.experts = new Experts(count, chosen, width, normalized, shared, dense, Experts.Names.QWEN);
+        this.experts = new Experts(count, chosen, width, normalized, shared, dense, Experts.Names.QWEN, false);
     }
 
     private ModelConfig config() {
@@ -118,6 +118,7 @@ public enum RandomMixture {
         }
         return new ExpertMlps(
                 RandomModel.half(random, experts.count(), HIDDEN),
+                new float[0],
                 routed,
                 experts.shared().exists()
                         ? Optional.of(mlp(random, experts.shared().width()))

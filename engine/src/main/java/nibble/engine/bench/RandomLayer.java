@@ -178,6 +178,7 @@ final class RandomLayer {
         Mlp routed = expert(experts.width(), config.hiddenSize(), maker);
         return new ExpertMlps(
                 dense("router", experts.count(), config.hiddenSize()),
+                new float[experts.biased() ? experts.count() : 0],
                 Collections.nCopies(experts.count(), routed),
                 experts.shared().exists()
                         ? Optional.of(expert(experts.shared().width(), config.hiddenSize(), maker))

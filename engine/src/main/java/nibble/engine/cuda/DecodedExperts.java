@@ -47,6 +47,8 @@ record DecodedExperts(Optional<Experts> config) {
 
     private static boolean fits(ExpertMlps mlps) {
         return mlps.router() instanceof CudaWeight.Dense
+                && mlps.routerBias().length == 0
+                && mlps.mlps().stream().allMatch(mlp -> mlp.biases().isEmpty())
                 && mlps.sharedGate().stream().allMatch(CudaWeight.Dense.class::isInstance)
                 && atStride(mlps.routed(), Mlp::gate)
                 && atStride(mlps.routed(), Mlp::down);

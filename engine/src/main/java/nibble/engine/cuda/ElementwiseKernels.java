@@ -164,6 +164,7 @@ final class ElementwiseKernels {
         String kernel = switch (activation) {
             case SILU -> "swiglu";
             case GELU_TANH -> "geglu";
+            case CLAMPED_SWIGLU -> "clamped_swiglu";
         };
         elementwise(kernel, CudaMatrix.of(card, out, false).elements(), gate, up, out);
     }
@@ -225,6 +226,7 @@ final class ElementwiseKernels {
         String name = switch (activation) {
             case SILU -> "swiglu_rows";
             case GELU_TANH -> "geglu_rows";
+            case CLAMPED_SWIGLU -> "clamped_swiglu_rows";
         };
         kernel(name)
                 .launch(
