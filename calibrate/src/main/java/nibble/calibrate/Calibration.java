@@ -18,8 +18,8 @@ import nibble.calibrate.stream.ExpertTokens;
 import nibble.calibrate.stream.LayerStatistics;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Expert;
-import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
@@ -146,12 +146,9 @@ final class Calibration implements LayerWork {
     }
 
     private void requireFinite(int layer, LayerStatistics statistics) {
-        for (Expert expert : source.config().experts(layer).map(Experts::all).orElse(List.of(Expert.NONE))) {
-            requireFinite(layer, LinearInput.GATE_UP, expert, statistics);
-            requireFinite(layer, LinearInput.DOWN, expert, statistics);
+        for (StoredLinear linear : source.config().linears(layer)) {
+            requireFinite(layer, linear.id().input(), linear.id().expert(), statistics);
         }
-        requireFinite(layer, LinearInput.QKV, Expert.NONE, statistics);
-        requireFinite(layer, LinearInput.O, Expert.NONE, statistics);
     }
 
     private void requireFinite(int layer, LinearInput input, Expert expert, LayerStatistics statistics) {

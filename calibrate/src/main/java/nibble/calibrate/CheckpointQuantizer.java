@@ -101,7 +101,7 @@ public final class CheckpointQuantizer {
         config.norm(LayerNorm.MLP_IN, layer)
                 .ifPresent(name -> tensors.add(CheckpointWriter.pack(name, quantized.postAttentionNorm())));
         quantized
-                .outNorms()
+                .innerNorms()
                 .forEach((norm, gain) ->
                         config.norm(norm, layer).ifPresent(name -> tensors.add(CheckpointWriter.pack(name, gain))));
         for (LinearModule module : config.modules(layer)) {

@@ -15,6 +15,7 @@ import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.stream.PairedStream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.QuantizationDevices;
@@ -45,10 +46,14 @@ final class FittingWork implements LayerWork {
             LayerJournal journal,
             Workers workers,
             WorkProgress progress) {
-        if (job.source().config().experts().isPresent() && job.options().steps() > 0) {
+        ModelConfig config = job.source().config();
+        if (job.options().steps() > 0
+                && (config.experts().isPresent() || config.latent().isPresent())) {
             throw new BadCheckpointException(
                     job.source().configFile(),
-                    "steps of tuning are not yet taken for mixtures of experts; give --steps 0");
+                    "steps of tuning are not yet taken for "
+                            + (config.experts().isPresent() ? "mixtures of experts" : "latent attention")
+                            + "; give --steps 0");
         }
         this.job = job;
         this.devices = devices;

@@ -12,6 +12,7 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.convert.blocks.Importance;
@@ -73,9 +74,13 @@ public final class ImportanceMeasurement {
      * @throws BadCheckpointException if the activations are not finite
      */
     public static Importance measure(Checkpoint source, TokenBlocks blocks, Backend backend, DoubleConsumer progress) {
-        if (source.config().experts().isPresent()) {
+        ModelConfig config = source.config();
+        if (config.experts().isPresent() || config.latent().isPresent()) {
             throw new BadCheckpointException(
-                    source.configFile(), "importance of a mixture of experts is not yet measured; leave it out");
+                    source.configFile(),
+                    "importance of "
+                            + (config.experts().isPresent() ? "a mixture of experts" : "latent attention")
+                            + " is not yet measured; leave it out");
         }
         SortedMap<String, Importance.Entry> entries = new TreeMap<>();
         int layers = source.config().layers();

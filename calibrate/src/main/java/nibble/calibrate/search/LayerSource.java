@@ -8,7 +8,6 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
@@ -39,7 +38,7 @@ import org.jspecify.annotations.Nullable;
  * @param biases of the linears that have one
  * @param queryNorm of queries, as stored; empty where there is none
  * @param keyNorm of keys, as stored; empty where there is none
- * @param outNorms of what o and down give, as stored; those that there are
+ * @param innerNorms the other norms, as stored; those that there are
  * @param stored where each linear's weight lies
  * @param router what chooses experts, where there are some
  */
@@ -52,7 +51,7 @@ public record LayerSource(
         Map<Linear, float[]> biases,
         float[] queryNorm,
         float[] keyNorm,
-        Map<LayerNorm, float[]> outNorms,
+        Map<LayerNorm, float[]> innerNorms,
         Map<LayerLinear, StoredLinear> stored,
         Optional<RouterWeights> router)
         implements AutoCloseable {
@@ -152,15 +151,16 @@ public record LayerSource(
         return values;
     }
 
-    /** The norms behind o and down as the output holds them, fp16 bits. */
-    Map<LayerNorm, short[]> outNormHalves() {
-        Map<LayerNorm, short[]> halves = new EnumMap<>(LayerNorm.class);
-        outNorms.forEach((norm, stored) -> halves.put(norm, QuantizedLayer.halves(stored)));
-        return halves;
-    }
-
-    LinearQuantizer linear(Linear linear) {
-        return linear(LayerLinear.of(linear));
+    /** The gain of a norm; empty where there is none. */
+    float[] gain(LayerNorm norm) {
+        return switch (norm) {
+            case ATTENTION_IN -> inputNorm;
+            case MLP_IN -> postAttentionNorm;
+            case QUERY_LATENT, KEY_VALUE_LATENT, ATTENTION_OUT, MLP_OUT -> {
+                float[] stored = innerNorms.get(norm);
+                yield gain(stored == null ? null : stored.clone(), normOffset);
+            }
+        };
     }
 
     LinearQuantizer linear(LayerLinear linear) {
@@ -174,14 +174,6 @@ public record LayerSource(
     /** All linears in canonical order. */
     Set<LayerLinear> names() {
         return linears.keySet();
-    }
-
-    /** The experts, {@link Expert#NONE} alone where there are none. */
-    List<Expert> experts() {
-        return linears.keySet().stream()
-                .filter(linear -> linear.linear() == Linear.DOWN)
-                .map(LayerLinear::expert)
-                .toList();
     }
 
     /** What reports and messages call a linear. */

@@ -32,13 +32,13 @@ import nibble.pack.Words;
  *
  * @param layer its number in the model
  * @param inputNorm [hidden], the scales of q, k and v divided out; empty where there is none
- * @param linears all seven
+ * @param linears all that it has
  * @param postAttentionNorm [hidden], the scales of gate and up divided out; empty where there is none
  * @param normOffset what norms lack of their gains
  * @param biases [out] of the linears that have one, v's with its rows' scales divided out
  * @param queryNorm of queries, unchanged; empty where there is none
  * @param keyNorm of keys, unchanged; empty where there is none
- * @param outNorms of what o and down give, unchanged; those that there are
+ * @param innerNorms the other norms, the scales of linears that read one divided out; those that there are
  * @param router what chooses experts, the scales of the norm multiplied into its columns
  */
 public record QuantizedLayer(
@@ -50,12 +50,12 @@ public record QuantizedLayer(
         Map<Linear, short[]> biases,
         short[] queryNorm,
         short[] keyNorm,
-        Map<LayerNorm, short[]> outNorms,
+        Map<LayerNorm, short[]> innerNorms,
         Optional<RouterWeights> router) {
     public QuantizedLayer {
         linears = Collections.unmodifiableMap(new TreeMap<>(linears));
         biases = Map.copyOf(biases);
-        outNorms = Map.copyOf(outNorms);
+        innerNorms = Map.copyOf(innerNorms);
     }
 
     /** Returns the same layer for the engine: what a reader of the written checkpoint gets. */
@@ -68,7 +68,7 @@ public record QuantizedLayer(
     /** This layer's vectors with other linears. */
     QuantizedLayer with(Map<LayerLinear, QuantizedLinear> others) {
         return new QuantizedLayer(
-                layer, inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm, outNorms, router);
+                layer, inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm, innerNorms, router);
     }
 
     /** This layer's vectors with weights of any kind, for the engine. */
@@ -79,7 +79,7 @@ public record QuantizedLayer(
                 ? Optional.empty()
                 : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, normOffset), floats(keyNorm, normOffset)));
         Map<LayerNorm, float[]> behind = new EnumMap<>(LayerNorm.class);
-        outNorms.forEach((norm, gain) -> behind.put(norm, floats(gain, normOffset)));
+        innerNorms.forEach((norm, gain) -> behind.put(norm, floats(gain, normOffset)));
         return DecoderLayer.of(
                 floats(inputNorm, normOffset),
                 of(Expert.NONE, weights),

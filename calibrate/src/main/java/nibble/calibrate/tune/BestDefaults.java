@@ -45,7 +45,7 @@ public record BestDefaults(BestSettings settings, int samples) {
      * @param backend which will take the steps
      */
     public static BestDefaults of(ModelConfig config, QuantizationSpec spec, int blockLength, Backend backend) {
-        if (spec.bits() > MOST_TUNED_BITS || config.experts().isPresent()) {
+        if (spec.bits() > MOST_TUNED_BITS || config.experts().isPresent() || config.latent().isPresent()) {
             return FITTED;
         }
         BestDefaults chosen = CARD;

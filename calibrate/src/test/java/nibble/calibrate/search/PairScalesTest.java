@@ -230,7 +230,7 @@ class PairScalesTest {
                         scales.foldedBiases(),
                         QuantizedLayer.halves(source.queryNorm()),
                         QuantizedLayer.halves(source.keyNorm()),
-                        source.outNormHalves(),
+                        source.innerNormHalves(),
                         scales.router())
                 .toDecoderLayer(weights);
     }

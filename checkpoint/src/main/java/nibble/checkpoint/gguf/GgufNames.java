@@ -31,6 +31,10 @@ public final class GgufNames {
     public static String linear(LinearModule module) {
         return switch (module.parts().getFirst()) {
             case Q -> module.isFused() ? "attn_qkv" : "attn_q";
+            case Q_A -> "attn_q_a";
+            case Q_B -> "attn_q_b";
+            case KV_A -> "attn_kv_a_mqa";
+            case KV_B -> "attn_kv_b";
             case K -> "attn_k";
             case V -> "attn_v";
             case O -> "attn_output";

@@ -19,7 +19,8 @@ public final class Architectures {
                     GemmaFamily.ALL,
                     GraniteFamily.ALL,
                     OlmoFamily.ALL,
-                    MixtureFamily.ALL)
+                    MixtureFamily.ALL,
+                    DeepseekFamily.ALL)
             .flatMap(List::stream)
             .toList();
 
@@ -27,8 +28,7 @@ public final class Architectures {
     private static final Map<String, String> REASONS = Map.ofEntries(
             Map.entry("PhimoeForCausalLM", "mixture of experts"),
             Map.entry("DeepseekForCausalLM", "mixture of experts"),
-            Map.entry("DeepseekV2ForCausalLM", "mixture of experts, latent attention"),
-            Map.entry("DeepseekV3ForCausalLM", "mixture of experts, latent attention"),
+            Map.entry("DeepseekV3ForCausalLM", "experts chosen by a sigmoid and a bias"),
             Map.entry("Llama4ForCausalLM", "mixture of experts, layers without rope"),
             Map.entry("Llama4ForConditionalGeneration", "mixture of experts, layers without rope"),
             Map.entry("GptOssForCausalLM", "mixture of experts, attention sinks"),

@@ -55,10 +55,10 @@ final class GgufForm {
                             + " without experts has no form in GGUF, where all layers of \"" + traits.name()
                             + "\" have them");
         }
-        if (experts.normalized() != traits.normalizesExperts()) {
+        if (experts.choice().normalized() != traits.normalizesExperts()) {
             throw none(
                     source,
-                    "norm_topk_prob " + experts.normalized() + " has no form in GGUF, where it is "
+                    "norm_topk_prob " + experts.choice().normalized() + " has no form in GGUF, where it is "
                             + traits.normalizesExperts() + " for \"" + traits.name() + "\"");
         }
     }

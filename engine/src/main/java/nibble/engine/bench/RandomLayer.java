@@ -56,7 +56,7 @@ final class RandomLayer {
     /** A layer of fp16 weights. */
     DecoderLayer dense(ModelConfig config) {
         Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             weights.put(linear, dense(linear.path(), config.outFeatures(linear), config.inFeatures(linear)));
         }
         return layer(config, weights, 0);
@@ -65,7 +65,7 @@ final class RandomLayer {
     /** A layer of 4-bit weights, whose values have the same deviation. */
     DecoderLayer quantized(ModelConfig config, QuantizationSpec spec) {
         Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             int out = config.outFeatures(linear);
             int in = config.inFeatures(linear);
             byte[] codes = new byte[Math.toIntExact((long) out * in / 2)];
@@ -93,7 +93,7 @@ final class RandomLayer {
         List<DecoderLayer> layers = new ArrayList<>();
         for (int layer = 0; layer < config.layers(); layer++) {
             Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-            for (Linear linear : Linear.values()) {
+            for (Linear linear : Linear.SEVEN) {
                 GgufType type = types.apply(linear, layer);
                 weights.put(
                         linear,

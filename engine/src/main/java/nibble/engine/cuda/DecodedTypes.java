@@ -33,7 +33,7 @@ record DecodedTypes(Map<String, Integer> constants) {
             if (typed(layer.up(), layer.gate()) != 0) {
                 return Optional.empty();
             }
-            for (Linear linear : Linear.values()) {
+            for (Linear linear : Linear.SEVEN) {
                 Weight weight = layer.weight(linear);
                 types |= 1 << type(weight);
                 if (weight instanceof CudaWeight.Tiled tiled && tiled.matrix() instanceof NibbleMatrix nibbles) {

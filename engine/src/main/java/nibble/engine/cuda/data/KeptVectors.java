@@ -23,6 +23,7 @@ public final class KeptVectors {
     private final HostTransfers transfers;
     private final CudaStream stream;
     private final Map<float[], DeviceMemory.Buffer> singles = new IdentityHashMap<>();
+    private final Map<int[], DeviceMemory.Buffer> columns = new IdentityHashMap<>();
     private final Map<RotaryTable, DeviceMemory.Buffer> angles = new IdentityHashMap<>();
     private int holders;
 
@@ -47,6 +48,11 @@ public final class KeptVectors {
         return kept(singles, vector, MemorySegment.ofArray(vector));
     }
 
+    /** Returns numbers of columns. */
+    public DeviceMemory.Buffer columns(int[] list) {
+        return kept(columns, list, MemorySegment.ofArray(list));
+    }
+
     /** Uploads a vector rounded to fp16, as the decode step reads norms; the caller's. */
     public DeviceMemory.Buffer bringHalf(float[] vector) {
         short[] bits = new short[vector.length];
@@ -58,7 +64,7 @@ public final class KeptVectors {
         return buffer;
     }
 
-    private DeviceMemory.Buffer kept(Map<float[], DeviceMemory.Buffer> buffers, float[] vector, MemorySegment values) {
+    private <T> DeviceMemory.Buffer kept(Map<T, DeviceMemory.Buffer> buffers, T vector, MemorySegment values) {
         if (holders == 0 && buffers.size() >= MOST && !buffers.containsKey(vector)) {
             forget(buffers);
         }
