@@ -104,6 +104,10 @@ public final class CheckpointQuantizer {
                 .innerNorms()
                 .forEach((norm, gain) ->
                         config.norm(norm, layer).ifPresent(name -> tensors.add(CheckpointWriter.pack(name, gain))));
+        quantized
+                .vectors()
+                .forEach((kind, values) -> config.vector(kind, layer)
+                        .ifPresent(spec -> tensors.add(CheckpointWriter.pack(spec.name(), values))));
         for (LinearModule module : config.modules(layer)) {
             tensors.addAll(layout.pack(
                     module.name(layer), quantized.module(module), options.spec().symmetric()));

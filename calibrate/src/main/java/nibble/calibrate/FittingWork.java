@@ -15,11 +15,11 @@ import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.stream.PairedStream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.TensorNames;
-import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Workers;
+import nibble.engine.gradient.DivergencePass;
 import nibble.engine.quantize.FitSteps;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
@@ -46,15 +46,13 @@ final class FittingWork implements LayerWork {
             LayerJournal journal,
             Workers workers,
             WorkProgress progress) {
-        ModelConfig config = job.source().config();
-        if (job.options().steps() > 0
-                && (config.experts().isPresent() || config.latent().isPresent())) {
-            throw new BadCheckpointException(
-                    job.source().configFile(),
-                    "steps of tuning are not yet taken for "
-                            + (config.experts().isPresent() ? "mixtures of experts" : "latent attention")
-                            + "; give --steps 0");
-        }
+        DivergencePass.lacks(job.source().config())
+                .filter(_ -> job.options().steps() > 0)
+                .ifPresent(what -> {
+                    throw new BadCheckpointException(
+                            job.source().configFile(),
+                            "steps of tuning are not yet taken for " + what + "; give --steps 0");
+                });
         this.job = job;
         this.devices = devices;
         this.journal = journal;

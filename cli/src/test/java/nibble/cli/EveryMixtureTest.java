@@ -11,7 +11,6 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.cli.terminal.ExitCode;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -135,7 +134,7 @@ class EveryMixtureTest {
 
     /** Tensors and metadata of these files are those of llama.cpp's own converter, bit by bit. */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe"})
+    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "deepseek2-lite"})
     void stacked_experts_of_a_gguf_file_come_back(String name) throws IOException {
         Path model = model(name);
         for (String type : List.of("F16", "Q8_0")) {
@@ -148,20 +147,24 @@ class EveryMixtureTest {
             assertThat(TinyModel.json("inspect", file, "--json", "-")
                             .get("tensors")
                             .findValuesAsText("name"))
-                    .contains("blk.0.ffn_gate_inp.weight", "blk.1.ffn_down_exps.weight");
+                    .contains("blk." + mixed(name) + ".ffn_gate_inp.weight", "blk.1.ffn_down_exps.weight");
         }
         Path back = folder.resolve("back");
         TinyModel.run("convert", folder.resolve("F16").resolve(name + "-F16.gguf"), back, "--format", "safetensors");
         assertThat(perplexity(back)).isEqualTo(perplexity(model));
     }
 
-    @Test
-    void a_layer_without_experts_has_no_form_in_gguf() throws IOException {
+    @ParameterizedTest
+    @CsvSource({
+        "qwen2-moe, layer 1 without experts has no form in GGUF",
+        "deepseek2, experts from the 2 groups with the best ones have no form in GGUF"
+    })
+    void what_llama_cpp_would_compute_otherwise_has_no_form_in_gguf(String name, String message) throws IOException {
         TerminalCapture terminal = new TerminalCapture();
         String out = folder.resolve("gguf").toString();
-        assertThat(terminal.run("convert", model("qwen2-moe").toString(), out, "--format", "gguf", "--type", "F16"))
+        assertThat(terminal.run("convert", model(name).toString(), out, "--format", "gguf", "--type", "F16"))
                 .isEqualTo(ExitCode.BAD_INPUT);
-        assertThat(terminal.err()).contains("layer 1 without experts has no form in GGUF");
+        assertThat(terminal.err()).contains(message);
     }
 
     /** The first layer with experts. */

@@ -192,7 +192,7 @@ public final class Llama implements LanguageModel {
                 forward.layer(placed.layer(layer), hidden, attention);
             }
             int[] next = scoredRows(continuations, tree, hidden, rows);
-            backend.rmsNorm(rows, weights.finalNorm(), config.streamNormEps(), rows);
+            backend.norm(rows, weights.finalNorm(), config.streamNormEps(), rows);
             return scores(continuations, next, backend.score(placed.head(), logitCap(), rows, next));
         }
     }
@@ -284,7 +284,7 @@ public final class Llama implements LanguageModel {
             for (int layer = 0; layer < placed.config().layers(); layer++) {
                 forward.layer(placed.layer(layer), hidden, sequences, Taps.NONE);
             }
-            backend.rmsNorm(hidden, weights.finalNorm(), weights.config().streamNormEps(), hidden);
+            backend.norm(hidden, weights.finalNorm(), weights.config().streamNormEps(), hidden);
             return hidden;
         } catch (RuntimeException e) {
             hidden.close();

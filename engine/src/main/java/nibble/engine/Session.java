@@ -78,7 +78,7 @@ public final class Session implements AutoCloseable {
             try (Matrix last = backend.allocate(1, weights.config().hiddenSize());
                     Matrix logits = backend.allocateSingle(1, weights.head().outFeatures())) {
                 backend.copyRows(hidden, ids.length - 1, 1, last, 0);
-                backend.rmsNorm(last, weights.finalNorm(), weights.config().streamNormEps(), last);
+                backend.norm(last, weights.finalNorm(), weights.config().streamNormEps(), last);
                 backend.linear(weights.head(), last, logits);
                 model.capLogits(logits);
                 return backend.download(logits);

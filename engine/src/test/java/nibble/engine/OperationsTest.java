@@ -2,6 +2,7 @@ package nibble.engine;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
@@ -17,6 +18,7 @@ import nibble.engine.host.natives.Kernels;
 import nibble.engine.selftest.SelfTest;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Norm;
 import org.jspecify.annotations.Nullable;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -59,6 +61,19 @@ class OperationsTest {
         String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
         assertThat(process.waitFor()).as(output).isZero();
         assertThat(output).contains("checked cpu: Vector API, " + bits + "-bit vectors");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"reference", "cpu"})
+    void a_norm_that_subtracts_the_mean_and_adds_a_bias_is_that_of_pytorch(String device) {
+        // torch.nn.functional.layer_norm(x, (4,), gain, bias, 0.5) in fp64
+        float[] expected = {-1.5f, -0.5f, 0.25f, 5.5f};
+        Norm norm = new Norm(new float[] {1, 2, -1, 3}, new float[] {-0.5f, 0.5f, 0.25f, 1}, true);
+        try (Backend backend = Backends.open(device, 1);
+                Matrix x = backend.upload(new float[] {1, 2, 3, 6}, 1, 4)) {
+            backend.norm(x, norm, 0.5, x);
+            assertThat(backend.download(x)).containsExactly(expected, within(1e-6f));
+        }
     }
 
     @Test

@@ -27,6 +27,7 @@ import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.Norm;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
@@ -80,7 +81,7 @@ public final class RandomModel {
                 c,
                 weight(random, c.vocabularySize(), c.hiddenSize()),
                 layers,
-                norm(random, c.hiddenSize()),
+                new Norm(norm(random, c.hiddenSize())),
                 weight(random, c.vocabularySize(), c.hiddenSize()));
     }
 
@@ -106,7 +107,7 @@ public final class RandomModel {
                 c,
                 half(random, c.vocabularySize(), c.hiddenSize()),
                 made,
-                halves(norm(random, c.hiddenSize())),
+                new Norm(halves(norm(random, c.hiddenSize()))),
                 half(random, c.vocabularySize(), c.hiddenSize()));
     }
 
@@ -169,7 +170,7 @@ public final class RandomModel {
                 c,
                 blocks(random, embedding, c.vocabularySize(), c.hiddenSize(), 0),
                 made,
-                halves(norm(random, c.hiddenSize())),
+                new Norm(halves(norm(random, c.hiddenSize()))),
                 blocks(random, head, c.vocabularySize(), c.hiddenSize(), 0));
     }
 

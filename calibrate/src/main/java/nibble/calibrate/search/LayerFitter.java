@@ -275,6 +275,7 @@ public final class LayerFitter {
                 QuantizedLayer.halves(source.queryNorm()),
                 QuantizedLayer.halves(source.keyNorm()),
                 scales.innerNorms(),
+                scales.foldedVectors(),
                 scales.router());
     }
 }

@@ -246,6 +246,7 @@ public final class LayerQuantizer {
                 QuantizedLayer.halves(source.queryNorm()),
                 QuantizedLayer.halves(source.keyNorm()),
                 scales.innerNorms(),
+                scales.foldedVectors(),
                 scales.router());
         return new Outcome(
                 layer,

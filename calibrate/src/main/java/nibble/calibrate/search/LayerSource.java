@@ -16,6 +16,7 @@ import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.backend.QuantizationDevices;
@@ -39,6 +40,7 @@ import org.jspecify.annotations.Nullable;
  * @param queryNorm of queries, as stored; empty where there is none
  * @param keyNorm of keys, as stored; empty where there is none
  * @param innerNorms the other norms, as stored; those that there are
+ * @param vectors that only some architectures have, as stored
  * @param stored where each linear's weight lies
  * @param router what chooses experts, where there are some
  */
@@ -52,6 +54,7 @@ public record LayerSource(
         float[] queryNorm,
         float[] keyNorm,
         Map<LayerNorm, float[]> innerNorms,
+        Map<LayerVector, float[]> vectors,
         Map<LayerLinear, StoredLinear> stored,
         Optional<RouterWeights> router)
         implements AutoCloseable {
@@ -83,6 +86,11 @@ public record LayerSource(
         for (Linear linear : config.biases()) {
             config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
         }
+        Map<LayerVector, float[]> vectors = new EnumMap<>(LayerVector.class);
+        for (LayerVector kind : LayerVector.values()) {
+            config.vector(kind, layer)
+                    .ifPresent(found -> vectors.put(kind, vector(checkpoint, found.name(), "such vectors")));
+        }
         Map<LayerLinear, LinearQuantizer> linears = new TreeMap<>();
         Map<LayerLinear, StoredLinear> stored = new TreeMap<>();
         for (StoredLinear where : config.linears(layer)) {
@@ -108,6 +116,7 @@ public record LayerSource(
                 queryNorm,
                 keyNorm,
                 norms,
+                vectors,
                 stored,
                 config.experts(layer).map(experts -> router(checkpoint, experts, layer)));
     }

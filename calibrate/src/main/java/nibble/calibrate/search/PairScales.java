@@ -8,6 +8,7 @@ import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
 import nibble.engine.quantize.Basis;
 import nibble.pack.Half;
 import org.jspecify.annotations.Nullable;
@@ -118,12 +119,39 @@ final class PairScales {
         return folded;
     }
 
-    /** Whether what a scale of the rows of v_proj, or of up_proj, makes of their bias fits fp16. */
+    /** The vectors as the output holds them, fp16 bits: biases of norms divided by the scale of their channels. */
+    Map<LayerVector, short[]> foldedVectors() {
+        Map<LayerVector, short[]> folded = new EnumMap<>(LayerVector.class);
+        source.vectors().forEach((kind, values) -> {
+            float[] scale = scaleOf(kind).orElse(ones(values.length));
+            short[] halves = new short[values.length];
+            for (int i = 0; i < halves.length; i++) {
+                halves[i] = Float.floatToFloat16(values[i] / scale[i]);
+            }
+            folded.put(kind, halves);
+        });
+        return folded;
+    }
+
+    /** What the channels of a norm are divided by, exactly as its gain is. */
+    private Optional<float[]> scaleOf(LayerVector kind) {
+        return switch (kind) {
+            case ATTENTION_IN_BIAS ->
+                Optional.of(norm(ScalePair.ATTENTION_NORM, of(ScalePair.ATTENTION_NORM))
+                        .effective());
+            case MLP_IN_BIAS ->
+                Optional.of(norm(ScalePair.MLP_NORM, of(ScalePair.MLP_NORM)).effective());
+        };
+    }
+
+    /** Whether what a scale of the rows of v_proj, or of up_proj, or of a norm, makes of their bias fits fp16. */
     boolean biasFits(ScalePair pair, float[] perChannel) {
         float[] bias = switch (pair.kind()) {
             case VALUE_OUTPUT -> source.biases().get(Linear.V);
             case UP_DOWN -> pair.expert().isPart() ? null : source.biases().get(Linear.UP);
-            case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> null;
+            case ATTENTION_NORM -> source.vectors().get(LayerVector.ATTENTION_IN_BIAS);
+            case QUERY_NORM, KEY_VALUE_NORM -> null;
+            case MLP_NORM -> source.vectors().get(LayerVector.MLP_IN_BIAS);
         };
         if (bias != null) {
             for (int i = 0; i < bias.length; i++) {

@@ -14,6 +14,7 @@ import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
@@ -39,6 +40,7 @@ import nibble.pack.Words;
  * @param queryNorm of queries, unchanged; empty where there is none
  * @param keyNorm of keys, unchanged; empty where there is none
  * @param innerNorms the other norms, the scales of linears that read one divided out; those that there are
+ * @param vectors that only some architectures have, biases of norms divided as their gains
  * @param router what chooses experts, the scales of the norm multiplied into its columns
  */
 public record QuantizedLayer(
@@ -51,11 +53,13 @@ public record QuantizedLayer(
         short[] queryNorm,
         short[] keyNorm,
         Map<LayerNorm, short[]> innerNorms,
+        Map<LayerVector, short[]> vectors,
         Optional<RouterWeights> router) {
     public QuantizedLayer {
         linears = Collections.unmodifiableMap(new TreeMap<>(linears));
         biases = Map.copyOf(biases);
         innerNorms = Map.copyOf(innerNorms);
+        vectors = Map.copyOf(vectors);
     }
 
     /** Returns the same layer for the engine: what a reader of the written checkpoint gets. */
@@ -68,7 +72,17 @@ public record QuantizedLayer(
     /** This layer's vectors with other linears. */
     QuantizedLayer with(Map<LayerLinear, QuantizedLinear> others) {
         return new QuantizedLayer(
-                layer, inputNorm, others, postAttentionNorm, normOffset, biases, queryNorm, keyNorm, innerNorms, router);
+                layer,
+                inputNorm,
+                others,
+                postAttentionNorm,
+                normOffset,
+                biases,
+                queryNorm,
+                keyNorm,
+                innerNorms,
+                vectors,
+                router);
     }
 
     /** This layer's vectors with weights of any kind, for the engine. */
@@ -80,12 +94,14 @@ public record QuantizedLayer(
                 : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, normOffset), floats(keyNorm, normOffset)));
         Map<LayerNorm, float[]> behind = new EnumMap<>(LayerNorm.class);
         innerNorms.forEach((norm, gain) -> behind.put(norm, floats(gain, normOffset)));
+        Map<LayerVector, float[]> others = new EnumMap<>(LayerVector.class);
+        vectors.forEach((kind, values) -> others.put(kind, floats(values, 0)));
         return DecoderLayer.of(
                 floats(inputNorm, normOffset),
                 of(Expert.NONE, weights),
                 floats(postAttentionNorm, normOffset),
                 router.isPresent() ? experts(router.get(), weights) : DecoderLayer.mlp(of(Expert.NONE, weights)),
-                new LayerExtras(layer, added, norms, behind));
+                new LayerExtras(layer, added, norms, behind, others));
     }
 
     private static Map<Linear, Weight> of(Expert expert, Map<LayerLinear, ? extends Weight> weights) {

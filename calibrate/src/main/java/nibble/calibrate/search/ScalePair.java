@@ -19,6 +19,7 @@ import org.jspecify.annotations.Nullable;
  * @param expert whose up and down; {@link Expert#NONE} for the others and for a layer without experts
  */
 record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
+    static final ScalePair ATTENTION_NORM = new ScalePair(Kind.ATTENTION_NORM, Expert.NONE);
     static final ScalePair VALUE_OUTPUT = new ScalePair(Kind.VALUE_OUTPUT, Expert.NONE);
     static final ScalePair MLP_NORM = new ScalePair(Kind.MLP_NORM, Expert.NONE);
 

@@ -19,7 +19,7 @@ public record BestDefaults(BestSettings settings, int samples) {
     public static final BestDefaults FIXED_CODES =
             new BestDefaults(new BestSettings(Integer.MAX_VALUE, 128, 1024, false), 64);
 
-    /** Where codes are fine enough, and for mixtures of experts, which have no gradients: no steps. */
+    /** Where codes are fine enough, and for models without gradients: no steps. */
     private static final BestDefaults FITTED = new BestDefaults(BestSettings.NO_STEPS, 64);
 
     /** The most bits of codes that steps are worth their time for. */
@@ -45,7 +45,7 @@ public record BestDefaults(BestSettings settings, int samples) {
      * @param backend which will take the steps
      */
     public static BestDefaults of(ModelConfig config, QuantizationSpec spec, int blockLength, Backend backend) {
-        if (spec.bits() > MOST_TUNED_BITS || config.experts().isPresent() || config.latent().isPresent()) {
+        if (spec.bits() > MOST_TUNED_BITS || DivergencePass.lacks(config).isPresent()) {
             return FITTED;
         }
         BestDefaults chosen = CARD;

@@ -15,6 +15,7 @@ import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.Norm;
 import nibble.engine.tensor.Weight;
 
 /** Judges a quantized model as a reader of its checkpoint gets it, on the text that is held back from tuning. */
@@ -47,7 +48,7 @@ final class HeldOut {
     }
 
     /** Returns the mean divergence from the original model, in nats. */
-    double divergence(IntFunction<DecoderLayer> read, float[] finalNorm) {
+    double divergence(IntFunction<DecoderLayer> read, Norm finalNorm) {
         int[] numbers = text.heldBack();
         List<int[]> batches = new ArrayList<>();
         for (int at = 0; at < numbers.length; at += BATCH) {
@@ -67,7 +68,7 @@ final class HeldOut {
             }
             for (int i = 0; i < batches.size(); i++) {
                 Matrix x = hidden.get(i);
-                backend.rmsNorm(x, finalNorm, config.streamNormEps(), x);
+                backend.norm(x, finalNorm, config.streamNormEps(), x);
                 try (Matrix states = backend.allocate(x.rows(), x.columns())) {
                     original.copy(batches.get(i), states);
                     sum += operations.divergence(

@@ -11,6 +11,7 @@ import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.LayerFeed;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.Norm;
 import nibble.engine.tensor.Weight;
 
 /** Holds what the original model has of sequences after its final norm. Owns it. */
@@ -51,8 +52,8 @@ final class OriginalStates implements AutoCloseable {
                 states.change(hidden -> forward.layer(layer, hidden, hidden.rows() / text.length(), Taps.NONE));
                 onLayer.run();
             }
-            float[] norm = ModelWeights.finalNorm(source);
-            states.change(hidden -> backend.rmsNorm(hidden, norm, config.streamNormEps(), hidden));
+            Norm norm = ModelWeights.finalNorm(source);
+            states.change(hidden -> backend.norm(hidden, norm, config.streamNormEps(), hidden));
             return states;
         } catch (RuntimeException | Error e) {
             states.close();

@@ -99,6 +99,7 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset, f
                 numbers.queryNorm,
                 numbers.keyNorm,
                 innerNorms,
+                Map.of(),
                 Optional.empty());
     }
 

@@ -15,6 +15,7 @@ import nibble.engine.backend.GradientOperations;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.Norm;
 
 /**
  * Tunes a quantized model: the scales of its groups and the gains of its norms move, and its codes if there is room, so
@@ -81,7 +82,8 @@ public final class Tuning {
             double judging = TuningCost.layerWork(config) * config.layers() * heldOut.tokens();
             progress.add(judging);
             TunedNumbers tuned = steps(made, text, sequences, original);
-            double after = heldOut.divergence(index -> tuned.layer(made, index).toDecoderLayer(), tuned.finalGain());
+            double after =
+                    heldOut.divergence(index -> tuned.layer(made, index).toDecoderLayer(), new Norm(tuned.finalGain()));
             progress.add(judging);
             return Optional.of(new Result(
                     index -> tuned.layer(made, index),
@@ -108,7 +110,7 @@ public final class Tuning {
                         job.options().spec(),
                         ModelWeights.embedding(made),
                         index -> DecoderLayer.read(made, index),
-                        ModelWeights.finalNorm(made),
+                        ModelWeights.finalNorm(made).gain(),
                         ModelWeights.head(made),
                         operations,
                         sequences,

@@ -240,6 +240,7 @@ class PairScalesTest {
                         QuantizedLayer.halves(source.queryNorm()),
                         QuantizedLayer.halves(source.keyNorm()),
                         scales.innerNorms(),
+                        scales.foldedVectors(),
                         scales.router())
                 .toDecoderLayer(weights);
     }

@@ -74,13 +74,21 @@ public final class GgufNames {
     /** Names inside {@code model.layers.N.} by those inside {@code blk.N.}. */
     static Map<String, String> layerNames(Architecture architecture) {
         Map<String, String> names = new LinkedHashMap<>();
-        architecture
-                .norms()
-                .forEach((norm, name) -> names.put(architecture.ggufNorm(norm) + ".weight", name + ".weight"));
+        architecture.norms().forEach((norm, name) -> {
+            names.put(architecture.ggufNorm(norm) + ".weight", name + ".weight");
+            if (architecture.biasesNorms()) {
+                names.put(architecture.ggufNorm(norm) + ".bias", name + ".bias");
+            }
+        });
         names.put("attn_q_norm.weight", "self_attn.q_norm.weight");
         names.put("attn_k_norm.weight", "self_attn.k_norm.weight");
         for (LinearModule module : architecture.modules()) {
             names.put(linear(module) + ".weight", module.path() + ".weight");
+        }
+        if (architecture.hasLatentAttention()) {
+            Stream.of(Linear.Q_A, Linear.Q_B, Linear.KV_A, Linear.KV_B)
+                    .forEach(linear ->
+                            names.put(linear(LinearModule.of(linear)) + ".weight", linear.path() + ".weight"));
         }
         for (Linear linear : Linear.values()) {
             names.putIfAbsent(bias(linear), linear.path() + ".bias");
@@ -88,7 +96,9 @@ public final class GgufNames {
         architecture.expertNames().ifPresent(experts -> {
             names.put(ROUTER, experts.router() + ".weight");
             if (!experts.shared().isEmpty()) {
-                names.put(SHARED_GATE, experts.sharedGate() + ".weight");
+                if (!experts.sharedGate().isEmpty()) {
+                    names.put(SHARED_GATE, experts.sharedGate() + ".weight");
+                }
                 for (Linear linear : List.of(Linear.GATE, Linear.UP, Linear.DOWN)) {
                     String path = experts.path(linear, Expert.SHARED);
                     LinearModule shared = new LinearModule(path, List.of(linear), Expert.SHARED);
@@ -109,6 +119,8 @@ public final class GgufNames {
                 return "token_embd.weight";
             case TensorNames.FINAL_NORM:
                 return "output_norm.weight";
+            case TensorNames.FINAL_NORM_BIAS:
+                return "output_norm.bias";
             case TensorNames.HEAD:
                 return "output.weight";
             default:

@@ -109,6 +109,19 @@ public class Architecture {
         return Map.of(LayerNorm.ATTENTION_IN, "input_layernorm", LayerNorm.MLP_IN, "post_attention_layernorm");
     }
 
+    /**
+     * Returns whether norms of the residual stream subtract the mean of a row before they divide by its root mean
+     * square: PyTorch's LayerNorm.
+     */
+    public boolean centersNorms() {
+        return false;
+    }
+
+    /** Returns whether norms of the residual stream add a bias. */
+    public boolean biasesNorms() {
+        return false;
+    }
+
     /** Returns what queries and keys pass before rope. */
     public HeadNorm headNorm() {
         return HeadNorm.NONE;
@@ -168,6 +181,11 @@ public class Architecture {
     /** How keys and values come from a narrow vector; empty where they come from the residual stream. */
     Optional<LatentAttention> latent(ConfigKeys keys) {
         return Optional.empty();
+    }
+
+    /** Returns whether keys and values come from a narrow vector, which has a norm. */
+    public final boolean hasLatentAttention() {
+        return norms().containsKey(LayerNorm.KEY_VALUE_LATENT);
     }
 
     /** The last positions that a query sees in layers with a window, its own included; empty if no layer has one. */

@@ -10,6 +10,7 @@ import java.util.Set;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.model.quantization.QuantizationConfig;
@@ -162,6 +163,20 @@ public record ModelConfig(
         return Optional.ofNullable(architecture.norms().get(norm))
                 .filter(_ -> normWidth(norm) > 0)
                 .map(name -> TensorNames.layer(layer) + name + ".weight");
+    }
+
+    /** Returns a vector that only some architectures have in a layer, if this one has it. */
+    public Optional<TensorSpec> vector(LayerVector vector, int layer) {
+        return switch (vector) {
+            case ATTENTION_IN_BIAS -> normBias(LayerNorm.ATTENTION_IN, layer);
+            case MLP_IN_BIAS -> normBias(LayerNorm.MLP_IN, layer);
+        };
+    }
+
+    private Optional<TensorSpec> normBias(LayerNorm norm, int layer) {
+        return Optional.ofNullable(architecture.norms().get(norm))
+                .filter(_ -> architecture.biasesNorms())
+                .map(name -> new TensorSpec(TensorNames.layer(layer) + name + ".bias", dtype, Shape.of(hiddenSize)));
     }
 
     /** Returns the number of values that the norm of queries has a gain for; 0 where there is none. */

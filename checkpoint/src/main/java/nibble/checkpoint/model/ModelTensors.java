@@ -6,6 +6,7 @@ import java.util.stream.IntStream;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorSpec;
 
@@ -58,6 +59,9 @@ record ModelTensors(ModelConfig config) {
             specs.addAll(ofLayer(layer));
         }
         specs.add(new TensorSpec(TensorNames.FINAL_NORM, config.dtype(), Shape.of(config.hiddenSize())));
+        if (config.architecture().biasesNorms()) {
+            specs.add(new TensorSpec(TensorNames.FINAL_NORM_BIAS, config.dtype(), Shape.of(config.hiddenSize())));
+        }
         if (!config.tiedEmbeddings()) {
             specs.add(new TensorSpec(
                     TensorNames.HEAD, config.dtype(), Shape.of(config.vocabularySize(), config.hiddenSize())));
@@ -69,6 +73,7 @@ record ModelTensors(ModelConfig config) {
     List<TensorSpec> ofLayer(int layer) {
         List<TensorSpec> specs = new ArrayList<>();
         addNorm(specs, LayerNorm.ATTENTION_IN, layer);
+        config.vector(LayerVector.ATTENTION_IN_BIAS, layer).ifPresent(specs::add);
         boolean normed = false;
         for (LinearModule module : config.modules(layer)) {
             if (module.parts().contains(Linear.O) && config.architecture().headNorm() != HeadNorm.NONE) {
@@ -80,6 +85,7 @@ record ModelTensors(ModelConfig config) {
                 normed = true;
                 addNorm(specs, LayerNorm.ATTENTION_OUT, layer);
                 addNorm(specs, LayerNorm.MLP_IN, layer);
+                config.vector(LayerVector.MLP_IN_BIAS, layer).ifPresent(specs::add);
                 config.experts(layer).ifPresent(found -> specs.addAll(gates(found, layer)));
             }
             switch (module.input()) {

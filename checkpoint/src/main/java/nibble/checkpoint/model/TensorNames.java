@@ -8,6 +8,9 @@ public final class TensorNames {
     /** Gain of the norm after the last layer, [hidden]. */
     public static final String FINAL_NORM = "model.norm.weight";
 
+    /** Bias of the norm after the last layer, [hidden]; absent in most models. */
+    public static final String FINAL_NORM_BIAS = "model.norm.bias";
+
     /** Output projection, [vocabulary, hidden]; absent where embeddings are tied. */
     public static final String HEAD = "lm_head.weight";
 

@@ -10,12 +10,11 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.function.DoubleConsumer;
 import java.util.function.LongUnaryOperator;
-import java.util.function.Supplier;
-import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
+import nibble.checkpoint.gguf.GgufLatent;
 import nibble.checkpoint.gguf.GgufNames;
 import nibble.checkpoint.gguf.GgufPlan;
 import nibble.checkpoint.gguf.GgufSplit;
@@ -28,18 +27,18 @@ import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.safetensors.PlannedFile;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.tensor.HeadRows;
 import nibble.checkpoint.tensor.Shape;
-import nibble.checkpoint.tensor.StoredTensor;
 import nibble.checkpoint.vocabulary.Vocabulary;
 import nibble.convert.ConversionOptions;
 import nibble.convert.ConversionReport;
 import nibble.convert.ConversionRun;
-import nibble.convert.blocks.BlockEncoder;
 import nibble.convert.blocks.ExactRows;
 import nibble.convert.blocks.Importance;
 import nibble.files.output.OutputException;
@@ -53,21 +52,16 @@ import org.jspecify.annotations.Nullable;
  * source keeps its codes and scales in {@link GgufMix#Q4_1}.
  */
 public final class GgufExporter {
-    /**
-     * A tensor of the file and how to get its bytes.
-     *
-     * @param sources names of the tensors that it is made of
-     */
-    private record Item(GgufPlan.Entry entry, List<String> sources, Supplier<EncodedRows> body) {}
-
     private final Checkpoint source;
     private final ModelConfig config;
+    private final SourceTensors tensors;
     private final GgufMix mix;
     private final Optional<Importance> importance;
 
     private GgufExporter(Checkpoint source, GgufMix mix, Optional<Importance> importance) {
         this.source = source;
         this.config = source.config();
+        this.tensors = new SourceTensors(source);
         this.mix = mix;
         this.importance = importance;
     }
@@ -102,14 +96,14 @@ public final class GgufExporter {
         String name = GgufSplit.model(String.valueOf(
                         source.folder().toAbsolutePath().normalize().getFileName()))
                 .replaceFirst("\\.gguf$", "");
-        List<Item> items = items();
+        List<GgufItem> items = items();
         long parameters = items.stream()
                 .mapToLong(item -> item.entry().shape().elements())
                 .sum();
         List<PlannedFile> files = GgufPlan.files(
                 name + "-" + mix,
                 MetadataOf.checkpoint(source, name, mix, parameters, vocabulary, importance),
-                items.stream().map(Item::entry).toList(),
+                items.stream().map(GgufItem::entry).toList(),
                 options.maxShardBytes());
         Map<String, String> decisive = new LinkedHashMap<>();
         decisive.put("--format gguf --type", mix.toString());
@@ -146,7 +140,7 @@ public final class GgufExporter {
                 .toList();
     }
 
-    private ConversionRun.Item item(Item item, ExecutorService workers, int threads) {
+    private ConversionRun.Item item(GgufItem item, ExecutorService workers, int threads) {
         long inputBytes = item.sources().stream()
                 .mapToLong(name -> source.stored(name).orElseThrow().storedBytes())
                 .sum();
@@ -156,16 +150,17 @@ public final class GgufExporter {
         });
     }
 
-    private List<Item> items() {
-        List<Item> items = new ArrayList<>();
-        items.add(matrix("token_embd.weight", TensorNames.EMBEDDING, isExact() ? GgufType.F16 : mix.embedding(config)));
+    private List<GgufItem> items() {
+        List<GgufItem> items = new ArrayList<>();
+        items.add(tensors.matrix(
+                "token_embd.weight", TensorNames.EMBEDDING, isExact() ? GgufType.F16 : mix.embedding(config)));
         if (config.rope().scaling() instanceof Rope.Llama3 scaling) {
-            items.add(factors(
+            items.add(SourceTensors.factors(
                     "rope_freqs.weight", RopeFactors.of(scaling, config.rope().theta(), config.headDim())));
         }
         if (config.rope().scaling() instanceof Rope.LongRope scaling) {
-            items.add(factors("rope_factors_long.weight", RopeFactors.of(scaling.longFactors())));
-            items.add(factors("rope_factors_short.weight", RopeFactors.of(scaling.shortFactors())));
+            items.add(SourceTensors.factors("rope_factors_long.weight", RopeFactors.of(scaling.longFactors())));
+            items.add(SourceTensors.factors("rope_factors_short.weight", RopeFactors.of(scaling.shortFactors())));
         }
         for (int layer = 0; layer < config.layers(); layer++) {
             String block = "blk." + layer + ".";
@@ -173,6 +168,11 @@ public final class GgufExporter {
                 config.norm(norm, layer)
                         .ifPresent(name ->
                                 items.add(norm(block + config.architecture().ggufNorm(norm) + ".weight", name)));
+            }
+            for (LayerVector vector : LayerVector.values()) {
+                config.vector(vector, layer)
+                        .ifPresent(spec -> items.add(
+                                tensors.vector(GgufNames.of(config.architecture(), spec.name()), spec.name(), x -> x)));
             }
             if (config.architecture().headNorm() != HeadNorm.NONE) {
                 items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));
@@ -183,6 +183,10 @@ public final class GgufExporter {
             }
             for (LinearModule module : config.modules(layer)) {
                 if (module.expert().isRouted()) {
+                    continue;
+                }
+                if (module.parts().contains(Linear.KV_B)) {
+                    items.addAll(latent(module, layer));
                     continue;
                 }
                 if (module.isFused() && !GgufNames.fuses(config.architecture())) {
@@ -200,19 +204,22 @@ public final class GgufExporter {
             }
         }
         items.add(norm("output_norm.weight", TensorNames.FINAL_NORM));
+        if (config.architecture().biasesNorms()) {
+            items.add(tensors.vector("output_norm.bias", TensorNames.FINAL_NORM_BIAS, x -> x));
+        }
         if (!config.tiedEmbeddings()) {
-            items.add(matrix("output.weight", TensorNames.HEAD, isExact() ? GgufType.F16 : mix.head(config)));
+            items.add(tensors.matrix("output.weight", TensorNames.HEAD, isExact() ? GgufType.F16 : mix.head(config)));
         }
         return items;
     }
 
     /** What a layer's experts are chosen by, and each linear of the routed ones as one tensor. */
-    private List<Item> experts(Experts experts, int layer) {
+    private List<GgufItem> experts(Experts experts, int layer) {
         String block = "blk." + layer + ".";
-        List<Item> items = new ArrayList<>();
-        items.add(matrix(block + GgufNames.ROUTER, experts.router(layer), GgufType.F32));
+        List<GgufItem> items = new ArrayList<>();
+        items.add(tensors.matrix(block + GgufNames.ROUTER, experts.router(layer), GgufType.F32));
         if (experts.shared().gated()) {
-            items.add(matrix(block + GgufNames.SHARED_GATE, experts.sharedGate(layer), GgufType.F32));
+            items.add(tensors.matrix(block + GgufNames.SHARED_GATE, experts.sharedGate(layer), GgufType.F32));
         }
         for (int part = 0; part < 3; part++) {
             int of = part;
@@ -227,13 +234,13 @@ public final class GgufExporter {
     }
 
     /** The same linear of all routed experts, [experts, out, in]. */
-    private Item stacked(List<LinearModule> modules, int layer) {
+    private GgufItem stacked(List<LinearModule> modules, int layer) {
         LinearModule first = modules.getFirst();
         GgufType type = mix.linear(first, layer, config, importance.isPresent());
         int out = config.outFeatures(first);
         Shape one = Shape.of(out, config.inFeatures(first));
         int rowBytes = Math.toIntExact(type.bytes(config.inFeatures(first)));
-        return new Item(
+        return new GgufItem(
                 new GgufPlan.Entry(
                         tensorName(first, layer), type, Shape.of(modules.size(), out, config.inFeatures(first))),
                 modules.stream()
@@ -245,14 +252,6 @@ public final class GgufExporter {
                             .toList();
                     return EncodedRows.stacked(bodies, out, rowBytes);
                 });
-    }
-
-    /** Numbers that rope divides frequencies by. */
-    private static Item factors(String name, float[] factors) {
-        return new Item(
-                new GgufPlan.Entry(name, GgufType.F32, Shape.of(factors.length)),
-                List.of(),
-                () -> (_, _, into) -> BlockEncoder.encode(GgufType.F32, factors, into));
     }
 
     private List<String> sources(LinearModule module, int layer) {
@@ -273,9 +272,9 @@ public final class GgufExporter {
     }
 
     /** A norm is its gain in GGUF, whatever the checkpoint stores. */
-    private Item norm(String name, String from) {
+    private GgufItem norm(String name, String from) {
         float offset = config.architecture().normOffset();
-        return vector(name, from, values -> {
+        return tensors.vector(name, from, values -> {
             for (int i = 0; i < values.length; i++) {
                 values[i] += offset;
             }
@@ -283,36 +282,14 @@ public final class GgufExporter {
         });
     }
 
-    private Item bias(String name, String from, Linear linear) {
-        return vector(
+    private GgufItem bias(String name, String from, Linear linear) {
+        return tensors.vector(
                 name, from, values -> interleaves(linear) ? HeadRows.interleaved(values, config.headDim()) : values);
-    }
-
-    private Item vector(String name, String from, UnaryOperator<float[]> change) {
-        StoredTensor stored = source.stored(from).orElseThrow();
-        Shape shape = stored.spec().shape();
-        StoredRows rows = (row, into) -> {
-            checked(StoredRows.of(stored), from).read(row, into);
-            System.arraycopy(change.apply(into.clone()), 0, into, 0, into.length);
-        };
-        return new Item(
-                new GgufPlan.Entry(name, GgufType.F32, shape),
-                List.of(from),
-                () -> encoder(from, GgufType.F32, shape, null, rows));
     }
 
     /** Whether the rows of a linear are reordered. */
     private boolean interleaves(Linear linear) {
         return (linear == Linear.Q || linear == Linear.K) && GgufNames.interleavesHeads(config.architecture());
-    }
-
-    private Item matrix(String name, String from, GgufType type) {
-        StoredTensor stored = source.stored(from).orElseThrow();
-        Shape shape = stored.spec().shape();
-        return new Item(
-                new GgufPlan.Entry(name, type, shape),
-                List.of(from),
-                () -> encoder(from, type, shape, null, checked(StoredRows.of(stored), from)));
     }
 
     /**
@@ -321,14 +298,14 @@ public final class GgufExporter {
      * @param named what the file has
      * @param module of the source that holds it, perhaps fused with others, from a row on
      */
-    private Item linear(LinearModule named, LinearModule module, int firstRow, int layer) {
+    private GgufItem linear(LinearModule named, LinearModule module, int firstRow, int layer) {
         String name = tensorName(named, layer);
         GgufType type = mix.linear(named, layer, config, importance.isPresent());
         Shape shape = Shape.of(config.outFeatures(named), config.inFeatures(named));
         float @Nullable [] columns = importance
                 .map(found -> found.columns(name, config.inFeatures(named)))
                 .orElse(null);
-        return new Item(
+        return new GgufItem(
                 new GgufPlan.Entry(name, type, shape),
                 sources(module, layer),
                 () -> body(module, firstRow, layer, type, shape, columns));
@@ -339,60 +316,58 @@ public final class GgufExporter {
         // Where heads are reordered q and k are not fused with others.
         boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
         LongUnaryOperator from = row -> heads ? HeadRows.halves(row, config.headDim()) : firstRow + row;
+        return body(module, layer, type, shape, columns, from);
+    }
+
+    /** @param from the source's row of each */
+    private EncodedRows body(
+            LinearModule module,
+            int layer,
+            GgufType type,
+            Shape shape,
+            float @Nullable [] columns,
+            LongUnaryOperator from) {
         String label = module.name(layer) + ".weight";
-        StoredRows rows;
-        if (config.quantization().isPresent()) {
-            var packed = PackedLinears.read(source, module, layer);
-            Optional<ExactRows> exact =
-                    isExact() && packed instanceof QuantizedLinear plain ? ExactRows.of(plain, type) : Optional.empty();
+        if (isExact() && PackedLinears.read(source, module, layer) instanceof QuantizedLinear plain) {
+            Optional<ExactRows> exact = ExactRows.of(plain, type);
             if (exact.isPresent()) {
                 return (first, count, into) -> exact.get().rows(first, count, into, from);
             }
-            rows = StoredRows.of(packed);
-        } else {
-            rows = checked(StoredRows.of(source.stored(label).orElseThrow()), label);
         }
-        return encoder(label, type, shape, columns, (row, into) -> rows.read(from.applyAsLong(row), into));
+        StoredRows rows = rows(module, layer);
+        return tensors.encoder(label, type, shape, columns, (row, into) -> rows.read(from.applyAsLong(row), into));
     }
 
-    private StoredRows checked(StoredRows rows, String name) {
-        return (row, into) -> {
-            rows.read(row, into);
-            if (Float.isFinite(EncodedRange.largest(into))) {
-                return;
-            }
-            for (int i = 0; i < into.length; i++) {
-                if (!Float.isFinite(into[i])) {
-                    throw new BadCheckpointException(
-                            source.fileOf(name),
-                            "tensor " + name + " element [" + row + ", " + i + "] is " + into[i]
-                                    + "; finite weights are needed. The file may be damaged: download it again");
-                }
-            }
-        };
+    /** The rows of a linear as numbers. */
+    private StoredRows rows(LinearModule module, int layer) {
+        String label = module.name(layer) + ".weight";
+        return config.quantization().isPresent()
+                ? StoredRows.of(PackedLinears.read(source, module, layer))
+                : tensors.checked(StoredRows.of(source.stored(label).orElseThrow()), label);
     }
 
-    private EncodedRows encoder(
-            String name, GgufType type, Shape shape, float @Nullable [] importance, StoredRows rows) {
-        int columns = Math.toIntExact(shape.dim(shape.rank() - 1));
-        return (first, count, into) -> {
-            float[] values = new float[count * columns];
-            float[] row = new float[columns];
-            for (int i = 0; i < count; i++) {
-                rows.read(first + i, row);
-                System.arraycopy(row, 0, values, i * columns, columns);
-            }
-            BlockEncoder.encode(type, values, importance, into);
-            requireRange(name, type, values, into);
-        };
-    }
-
-    private void requireRange(String name, GgufType type, float[] values, byte[] encoded) {
-        if (!EncodedRange.holds(type, values, encoded)) {
-            throw new BadCheckpointException(
-                    source.folder(),
-                    "tensor " + name + " has weights of magnitude up to " + EncodedRange.largest(values)
-                            + ", beyond what " + type + " holds; give --type BF16 or F32");
-        }
+    /** kv_b_proj as the file has it: what keys of each head are made by, turned over, and what values are made by. */
+    private List<GgufItem> latent(LinearModule module, int layer) {
+        LatentAttention extents = config.latent().orElseThrow();
+        String block = "blk." + layer + ".";
+        // Codes of a group cannot be turned over with their scale.
+        GgufType keys = isExact() ? GgufType.F16 : mix.of(extents.plain());
+        GgufType values = mix.of(extents.rank());
+        Shape keyShape = Shape.of(config.heads(), extents.rank(), extents.plain());
+        Shape valueShape = Shape.of(config.heads(), extents.value(), extents.rank());
+        int each = extents.plain() + extents.value();
+        LongUnaryOperator valueRow =
+                row -> row / extents.value() * each + extents.plain() + row % extents.value();
+        return List.of(
+                new GgufItem(new GgufPlan.Entry(block + GgufLatent.KEYS, keys, keyShape), sources(module, layer), () -> {
+                    StoredRows rows = rows(module, layer);
+                    return (first, count, into) -> tensors.encoder(
+                                    module.name(layer), keys, keyShape, null, new TurnedHeads(rows, extents))
+                            .rows(first, count, into);
+                }),
+                new GgufItem(
+                        new GgufPlan.Entry(block + GgufLatent.VALUES, values, valueShape),
+                        sources(module, layer),
+                        () -> body(module, layer, values, valueShape, null, valueRow)));
     }
 }

@@ -112,6 +112,11 @@ public enum GgufMix {
         return fitting(wanted, config.inFeatures(module));
     }
 
+    /** Type of a matrix that llama.cpp treats as no other, of so many columns. */
+    GgufType of(int columns) {
+        return fitting(base, columns);
+    }
+
     private GgufType output() {
         return switch (this) {
             case Q2_K -> GgufType.Q3_K;

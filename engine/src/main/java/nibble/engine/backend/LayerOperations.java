@@ -6,6 +6,7 @@ import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Norm;
 import nibble.engine.tensor.Weight;
 
 /**
@@ -26,6 +27,20 @@ public interface LayerOperations extends Matrices {
      * @param weight [head_dim], which divides x's columns
      */
     void rmsNormHeads(Matrix x, float[] weight, double epsilon);
+
+    /** Computes {@code out[t] = x[t] - mean(x[t])}; out may be x. */
+    void center(Matrix x, Matrix out);
+
+    /** Computes a norm of each row, with its mean subtracted and a bias added where the norm has that; out may be x. */
+    default void norm(Matrix x, Norm norm, double epsilon, Matrix out) {
+        if (norm.centered()) {
+            center(x, out);
+        }
+        rmsNorm(norm.centered() ? out : x, norm.gain(), epsilon, out);
+        if (norm.bias().length > 0) {
+            addBias(norm.bias(), out);
+        }
+    }
 
     /** Computes {@code into[t, n] += bias[n]}. */
     void addBias(float[] bias, Matrix into);

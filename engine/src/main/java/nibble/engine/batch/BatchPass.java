@@ -172,7 +172,7 @@ final class BatchPass implements AutoCloseable {
         try (Matrix last = backend.allocate(wanted.size(), config.hiddenSize());
                 Matrix logits = backend.allocateSingle(wanted.size(), vocabulary)) {
             backend.gatherRows(hidden, wanted.stream().mapToInt(WantedRow::row).toArray(), last);
-            backend.rmsNorm(last, placed.finalNorm(), config.streamNormEps(), last);
+            backend.norm(last, placed.finalNorm(), config.streamNormEps(), last);
             backend.linear(placed.head(), last, logits);
             model.capLogits(logits);
             float[] all = backend.download(logits);

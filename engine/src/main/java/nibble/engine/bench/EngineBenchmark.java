@@ -28,6 +28,7 @@ import nibble.engine.forward.Taps;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.Norm;
 import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.StoredWeights;
 import nibble.engine.tensor.Weight;
@@ -124,7 +125,7 @@ public final class EngineBenchmark {
                     config,
                     weights.of("embedding", embedding, config.vocabularySize(), config.hiddenSize()),
                     layers(settings, weights),
-                    finalNorm,
+                    new Norm(finalNorm),
                     weights.of("head", head, config.vocabularySize(), config.hiddenSize())));
         }
     }

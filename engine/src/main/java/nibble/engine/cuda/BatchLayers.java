@@ -77,7 +77,8 @@ final class BatchLayers implements AutoCloseable {
         ModelConfig config = model.config();
         CudaWeight qkv = whole(List.of(layer.q(), layer.k(), layer.v()));
         CudaWeight gateUp = whole(List.of(layer.gate(), layer.up()));
-        if (qkv == null || gateUp == null || !layer.extras().isEmpty() || config.intermediateSize() % 8 != 0) {
+        boolean plain = layer.extras().isEmpty() && model.finalNorm().isPlain();
+        if (qkv == null || gateUp == null || !plain || config.intermediateSize() % 8 != 0) {
             forward.layer(layer, a.hidden, (_, query, key, value, out) -> {
                 CudaMatrix q = CudaMatrix.of(backend.resources(), query);
                 CudaMatrix k = CudaMatrix.of(backend.resources(), key);

@@ -275,7 +275,7 @@ final class CudaBatchDecoder implements BatchDecoder {
     /** Makes logits of the first rows of the residual stream, and finds the greatest. */
     private void findBest(int count, PagedInputs wanted) {
         CudaMatrix normed = first(most.normed(), count);
-        backend.rmsNorm(
+        backend.norm(
                 first(most.hidden(), count), model.finalNorm(), model.config().streamNormEps(), normed);
         backend.linear(model.head(), normed, first(logits, count));
         best.find(count, wanted);

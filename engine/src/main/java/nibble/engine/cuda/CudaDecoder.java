@@ -90,7 +90,7 @@ final class CudaDecoder implements Decoder {
                     .struct(FILE, "decode_step_fields", constants)
                     .set("layers", layers.address())
                     .set("embedding", DecodedTypes.address(model.embedding()))
-                    .set("final_norm", norm(model.finalNorm()))
+                    .set("final_norm", norm(model.finalNorm().gain()))
                     .set("head", DecodedTypes.address(model.head()))
                     .set("cos", angles.address())
                     .set("sin", angles.address() + 4L * table.cos().length)
@@ -143,6 +143,7 @@ final class CudaDecoder implements Decoder {
                 && DecodedTypes.of(model).isPresent()
                 && model.layer(0).extras().isEmpty()
                 && config.architecture().activation() == Activation.SILU
+                && model.finalNorm().isPlain()
                 && config.embeddingScale() == 1f
                 && config.multipliers().scoreCap() == 0
                 && config.multipliers().logitCap() == 0

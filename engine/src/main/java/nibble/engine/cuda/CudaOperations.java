@@ -50,6 +50,11 @@ abstract class CudaOperations implements LayerOperations {
     }
 
     @Override
+    public void center(Matrix x, Matrix out) {
+        elementwise.center(x, out);
+    }
+
+    @Override
     public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
         elementwise.rmsNormHeads(x, weight, epsilon);
     }

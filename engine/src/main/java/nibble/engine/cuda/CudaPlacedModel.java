@@ -13,6 +13,7 @@ import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.Norm;
 import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
@@ -158,7 +159,7 @@ final class CudaPlacedModel implements PlacedModel {
     }
 
     @Override
-    public float[] finalNorm() {
+    public Norm finalNorm() {
         return weights.finalNorm();
     }
 

@@ -83,6 +83,19 @@ final class ElementwiseKernels {
                         CudaMatrix.of(card, out, false).address());
     }
 
+    void center(Matrix x, Matrix out) {
+        Extents.require("center", "out", out, x.rows(), x.columns());
+        kernel("center")
+                .launch(
+                        card.stream(),
+                        Kernel.Grid.of(x.rows()),
+                        THREADS,
+                        0,
+                        CudaMatrix.of(card, x, false).address(),
+                        x.columns(),
+                        CudaMatrix.of(card, out, false).address());
+    }
+
     void addBias(float[] bias, Matrix into) {
         Extents.require("addBias", "into", into, into.rows(), bias.length);
         kernel("add_bias")

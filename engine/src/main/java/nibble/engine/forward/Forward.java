@@ -8,6 +8,7 @@ import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.KeyValueCache;
@@ -16,6 +17,7 @@ import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Mlp;
+import nibble.engine.tensor.Norm;
 import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
@@ -94,7 +96,7 @@ public final class Forward implements AutoCloseable {
         Scratch s = scratch(hidden.rows());
         return switch (input) {
             case QKV -> {
-                norm(hidden, layer.inputNorm(), s.normed);
+                norm(layer, LayerVector.ATTENTION_IN_BIAS, hidden, s.normed);
                 yield s.normed;
             }
             case O -> {
@@ -102,11 +104,11 @@ public final class Forward implements AutoCloseable {
                 yield s.intoO;
             }
             case QUERY_LATENT, KEY_VALUE_LATENT -> {
-                norm(hidden, layer.inputNorm(), s.normed);
+                norm(layer, LayerVector.ATTENTION_IN_BIAS, hidden, s.normed);
                 yield s.latent().input(input, layer, s.normed);
             }
             case GATE_UP -> {
-                norm(hidden, layer.postAttentionNorm(), s.normed);
+                norm(layer, LayerVector.MLP_IN_BIAS, hidden, s.normed);
                 yield s.normed;
             }
             case DOWN -> {
@@ -165,7 +167,7 @@ public final class Forward implements AutoCloseable {
      *     rotated
      */
     private void attend(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s, Runnable mix) {
-        norm(hidden, layer.inputNorm(), s.normed);
+        norm(layer, LayerVector.ATTENTION_IN_BIAS, hidden, s.normed);
         taps.tap(LinearInput.QKV, Expert.NONE, s.normed);
         if (s.latent == null) {
             backend.linears(List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.query, s.key, s.value));
@@ -203,12 +205,15 @@ public final class Forward implements AutoCloseable {
     }
 
     /** Of the residual stream; a layer may have none. */
-    private void norm(Matrix hidden, float[] gain, Matrix out) {
+    private void norm(DecoderLayer layer, LayerVector bias, Matrix hidden, Matrix out) {
+        float[] gain = bias == LayerVector.MLP_IN_BIAS ? layer.postAttentionNorm() : layer.inputNorm();
         if (gain.length == 0) {
             backend.copyRows(hidden, 0, hidden.rows(), out, 0);
-        } else {
-            backend.rmsNorm(hidden, gain, config.streamNormEps(), out);
+            return;
         }
+        Norm norm = new Norm(
+                gain, layer.extras().vector(bias), config.architecture().centersNorms());
+        backend.norm(hidden, norm, config.streamNormEps(), out);
     }
 
     private void addExtras(LayerExtras extras, Scratch s) {
@@ -272,7 +277,7 @@ public final class Forward implements AutoCloseable {
                 addDown(layer, hidden, s);
             }
             case ExpertMlps experts -> {
-                norm(hidden, layer.postAttentionNorm(), s.normed);
+                norm(layer, LayerVector.MLP_IN_BIAS, hidden, s.normed);
                 experts().run(experts, s.normed, hidden, taps);
             }
         }
@@ -280,7 +285,7 @@ public final class Forward implements AutoCloseable {
 
     /** Computes what goes into the MLP's down, in {@code s.gate}. */
     private void feedForward(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
-        norm(hidden, layer.postAttentionNorm(), s.normed);
+        norm(layer, LayerVector.MLP_IN_BIAS, hidden, s.normed);
         taps.tap(LinearInput.GATE_UP, Expert.NONE, s.normed);
         backend.linears(List.of(layer.gate(), layer.up()), s.normed, List.of(s.gate, s.up));
         addBias(layer.extras(), Linear.GATE, s.gate);

@@ -2,6 +2,7 @@ package nibble.engine.gradient;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.Consumer;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.GradientOperations;
@@ -49,6 +50,19 @@ public final class DivergencePass implements AutoCloseable {
         }
         this.normed = forward.allocate(rows, config.hiddenSize());
         this.dNormed = forward.allocate(rows, config.hiddenSize());
+    }
+
+    /** Names what a model has that there are no gradients of, for messages; empty for one that can be tuned. */
+    public static Optional<String> lacks(ModelConfig config) {
+        if (config.experts().isPresent()) {
+            return Optional.of("mixtures of experts");
+        }
+        if (config.latent().isPresent()) {
+            return Optional.of("latent attention");
+        }
+        return config.architecture().centersNorms() || config.architecture().biasesNorms()
+                ? Optional.of("models whose norms subtract the mean or have a bias")
+                : Optional.empty();
     }
 
     /** Returns the floats that a token takes on a layer's tape. */

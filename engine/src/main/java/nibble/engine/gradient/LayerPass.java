@@ -46,6 +46,9 @@ final class LayerPass implements AutoCloseable {
     private final Matrix dOutput;
 
     LayerPass(ModelConfig config, GradientOperations operations, int sequences, int length) {
+        DivergencePass.lacks(config).ifPresent(what -> {
+            throw new IllegalArgumentException("no gradients of " + what);
+        });
         this.config = config;
         this.operations = operations;
         this.forward = operations.layers();

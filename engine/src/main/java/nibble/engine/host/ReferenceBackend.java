@@ -77,6 +77,23 @@ public final class ReferenceBackend extends HostBackend {
     }
 
     @Override
+    public void center(Matrix x, Matrix out) {
+        Extents.require("center", "out", out, x.rows(), x.columns());
+        float[] from = HostMatrix.values(x);
+        float[] to = HostMatrix.values(out);
+        int n = x.columns();
+        for (int row = 0; row < from.length; row += n) {
+            double sum = 0;
+            for (int i = 0; i < n; i++) {
+                sum += from[row + i];
+            }
+            for (int i = 0; i < n; i++) {
+                to[row + i] = (float) (from[row + i] - sum / n);
+            }
+        }
+    }
+
+    @Override
     public void addBias(float[] bias, Matrix into) {
         Extents.require("addBias", "into", into, into.rows(), bias.length);
         float[] to = HostMatrix.values(into);

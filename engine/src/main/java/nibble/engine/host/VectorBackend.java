@@ -21,6 +21,7 @@ import nibble.engine.host.stored.LargePages;
 import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.Cap;
 import nibble.engine.host.vector.CausalAttention;
+import nibble.engine.host.vector.Centering;
 import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Geglu;
 import nibble.engine.host.vector.Lanes;
@@ -120,6 +121,15 @@ public final class VectorBackend extends HostBackend {
         float[] to = HostMatrix.values(out);
         int n = x.columns();
         forEachRow(x.rows(), n, t -> RmsNorm.row(from, t * n, n, weight, epsilon, to));
+    }
+
+    @Override
+    public void center(Matrix x, Matrix out) {
+        Extents.require("center", "out", out, x.rows(), x.columns());
+        float[] from = HostMatrix.values(x);
+        float[] to = HostMatrix.values(out);
+        int n = x.columns();
+        forEachRow(x.rows(), n, t -> Centering.row(from, t * n, n, to));
     }
 
     @Override

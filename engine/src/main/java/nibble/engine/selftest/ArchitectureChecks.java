@@ -35,7 +35,16 @@ final class ArchitectureChecks {
     }
 
     List<Check> run() {
-        return List.of(headNorms(), biases(), scales(), geglu(), windows(false), windows(true), caps(), partialRope());
+        return List.of(
+                headNorms(),
+                centered(),
+                biases(),
+                scales(),
+                geglu(),
+                windows(false),
+                windows(true),
+                caps(),
+                partialRope());
     }
 
     /** Both backends' results of an operation in place, the reference's first. */
@@ -66,6 +75,20 @@ final class ArchitectureChecks {
                     results[1],
                     results[0],
                     i -> ((s[2] / 2.0 + 8) * U + activation) * Math.abs(results[0][i]) + 1e-7);
+        }
+        return comparison.result();
+    }
+
+    private Check centered() {
+        Comparison comparison = new Comparison("center");
+        for (int[] s : new int[][] {{1, 1}, {3, 37}, {101, 331}, {7, 4096}}) {
+            float[][] results = inPlace(operands.values(s[0] * s[1]), s[0], s[1], (side, x) -> side.center(x, x));
+            // The mean of values about 1, summed in fp32.
+            comparison.compare(
+                    Arrays.toString(s),
+                    results[1],
+                    results[0],
+                    i -> (s[1] + 8) * U + (activation + U) * (1 + Math.abs(results[0][i])));
         }
         return comparison.result();
     }

@@ -5,12 +5,15 @@ import java.util.EnumSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import java.util.function.Function;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
+import nibble.checkpoint.tensor.TensorSpec;
 
 /**
  * Holds what only some architectures have in a decoder layer beside its two norms and seven linears. Small vectors on
@@ -21,9 +24,14 @@ import nibble.checkpoint.model.layer.LayerNorm;
  * @param headNorms where queries and keys pass a norm before rope
  * @param innerNorms gains of the norms that are neither in front of attention nor in front of the MLP: those that there
  *     are
+ * @param vectors of the kinds that there are
  */
 public record LayerExtras(
-        int layer, Map<Linear, float[]> biases, Optional<HeadNorms> headNorms, Map<LayerNorm, float[]> innerNorms) {
+        int layer,
+        Map<Linear, float[]> biases,
+        Optional<HeadNorms> headNorms,
+        Map<LayerNorm, float[]> innerNorms,
+        Map<LayerVector, float[]> vectors) {
     private static final Set<LayerNorm> INNER =
             EnumSet.complementOf(EnumSet.of(LayerNorm.ATTENTION_IN, LayerNorm.MLP_IN));
 
@@ -40,11 +48,17 @@ public record LayerExtras(
     public LayerExtras {
         biases = Map.copyOf(biases);
         innerNorms = Map.copyOf(innerNorms);
+        vectors = Map.copyOf(vectors);
+    }
+
+    /** Returns a vector that only some architectures have; empty where the layer has none. */
+    public float[] vector(LayerVector kind) {
+        return vectors.getOrDefault(kind, new float[0]);
     }
 
     /** Holds those of a layer that attends as the model's first one does, and whose halves have no norm behind them. */
     public LayerExtras(Map<Linear, float[]> biases, Optional<HeadNorms> headNorms) {
-        this(0, biases, headNorms, Map.of());
+        this(0, biases, headNorms, Map.of(), Map.of());
     }
 
     /** Returns all that a layer of a model has, with gains of 1 and biases of 0: for layers of random weights. */
@@ -61,7 +75,20 @@ public record LayerExtras(
                 config.architecture().headNorm() == HeadNorm.NONE
                         ? Optional.empty()
                         : Optional.of(new HeadNorms(ones(config.queryNormWidth()), ones(config.keyNormWidth()))),
-                norms);
+                norms,
+                vectors(
+                        config,
+                        layer,
+                        spec -> new float[Math.toIntExact(spec.shape().elements())]));
+    }
+
+    private static Map<LayerVector, float[]> vectors(
+            ModelConfig config, int layer, Function<TensorSpec, float[]> values) {
+        Map<LayerVector, float[]> vectors = new EnumMap<>(LayerVector.class);
+        for (LayerVector kind : LayerVector.values()) {
+            config.vector(kind, layer).ifPresent(spec -> vectors.put(kind, values.apply(spec)));
+        }
+        return vectors;
     }
 
     private static float[] ones(int length) {
@@ -72,7 +99,7 @@ public record LayerExtras(
 
     /** Returns whether there is nothing to compute beside a Llama's layer. */
     public boolean isEmpty() {
-        return biases.isEmpty() && headNorms.isEmpty() && innerNorms.isEmpty();
+        return biases.isEmpty() && headNorms.isEmpty() && innerNorms.isEmpty() && vectors.isEmpty();
     }
 
     /** Of layer {@code layer} of a checkpoint. */
@@ -95,6 +122,7 @@ public record LayerExtras(
                         : Optional.of(new HeadNorms(
                                 DecoderLayer.norm(checkpoint, TensorNames.queryNorm(layer)),
                                 DecoderLayer.norm(checkpoint, TensorNames.keyNorm(layer)))),
-                norms);
+                norms,
+                vectors(config, layer, spec -> DecoderLayer.vector(checkpoint.tensor(spec.name()))));
     }
 }

@@ -3,6 +3,7 @@ package nibble.engine.tensor;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 
@@ -10,11 +11,11 @@ import nibble.checkpoint.model.TensorNames;
  * Holds all weights of a model.
  *
  * @param embedding [vocabulary, hidden]
- * @param finalNorm RMSNorm gain before the head, [hidden], times the factor of logits
+ * @param finalNorm before the head, gain and bias times the factor of logits
  * @param head [vocabulary, hidden]; the embedding itself where the model ties them
  */
 public record ModelWeights(
-        ModelConfig config, Weight embedding, List<DecoderLayer> layers, float[] finalNorm, Weight head) {
+        ModelConfig config, Weight embedding, List<DecoderLayer> layers, Norm finalNorm, Weight head) {
     public ModelWeights {
         layers = List.copyOf(layers);
     }
@@ -74,13 +75,22 @@ public record ModelWeights(
                 checkpoint, checkpoint.config().tiedEmbeddings() ? TensorNames.EMBEDDING : TensorNames.HEAD);
     }
 
-    /** Reads only the gain of the norm before the head, times the factor of logits. */
-    public static float[] finalNorm(Checkpoint checkpoint) {
-        float[] gain = DecoderLayer.norm(checkpoint, TensorNames.FINAL_NORM);
+    /** Reads only the norm before the head, gain and bias times the factor of logits. */
+    public static Norm finalNorm(Checkpoint checkpoint) {
+        Architecture architecture = checkpoint.config().architecture();
         float scale = checkpoint.config().finalGainScale();
-        for (int i = 0; i < gain.length; i++) {
-            gain[i] *= scale;
+        return new Norm(
+                scaled(DecoderLayer.norm(checkpoint, TensorNames.FINAL_NORM), scale),
+                architecture.biasesNorms()
+                        ? scaled(DecoderLayer.vector(checkpoint.tensor(TensorNames.FINAL_NORM_BIAS)), scale)
+                        : new float[0],
+                architecture.centersNorms());
+    }
+
+    private static float[] scaled(float[] values, float factor) {
+        for (int i = 0; i < values.length; i++) {
+            values[i] *= factor;
         }
-        return gain;
+        return values;
     }
 }

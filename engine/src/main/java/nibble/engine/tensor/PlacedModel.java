@@ -9,8 +9,8 @@ public interface PlacedModel extends LayerFeed {
     /** Returns the embedding, [vocabulary, hidden]. */
     Weight embedding();
 
-    /** Returns the RMSNorm weight before the head, [hidden]. */
-    float[] finalNorm();
+    /** Returns the norm before the head. */
+    Norm finalNorm();
 
     /** Returns the head, [vocabulary, hidden]. */
     Weight head();
@@ -34,7 +34,7 @@ public interface PlacedModel extends LayerFeed {
             }
 
             @Override
-            public float[] finalNorm() {
+            public Norm finalNorm() {
                 return weights.finalNorm();
             }
 

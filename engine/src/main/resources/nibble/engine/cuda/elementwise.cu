@@ -54,6 +54,16 @@ extern "C" __global__ void rms_norm(const half_t* x, const float* weight, float 
     }
 }
 
+// out[t] = x[t] - mean(x[t]); out may be x.  Grid: rows.  Block: 256.
+extern "C" __global__ void center(const half_t* x, int columns, half_t* out) {
+    const half_t* from = x + (long long)blockIdx.x * columns;
+    half_t* to = out + (long long)blockIdx.x * columns;
+    float sum = 0;
+    for (int i = threadIdx.x; i < columns; i += 256) sum += to_float(from[i]);
+    float mean = block_sum(sum) / columns;
+    for (int i = threadIdx.x; i < columns; i += 256) to[i] = to_half(to_float(from[i]) - mean);
+}
+
 // Turns elements i and i + half of each head of dim, 2 half of them at most, by the angle of the row's position, first + row % length.
 // cos, sin: [positions, half].  Grid: (blocks over columns / 4 pairs, rows).  Block: 128. A thread turns two pairs where half
 // is even, one where it is odd.

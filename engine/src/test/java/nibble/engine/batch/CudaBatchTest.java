@@ -26,6 +26,7 @@ import nibble.engine.host.ReferenceBackend;
 import nibble.engine.tensor.Likeliest;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.Norm;
 import nibble.engine.tensor.RowLogits;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
@@ -266,9 +267,10 @@ class CudaBatchTest {
     @Test
     void logits_that_are_no_numbers_fail_the_text() {
         ModelWeights sound = RandomModel.forCuda(0, 2);
-        float[] norm = sound.finalNorm().clone();
+        float[] norm = sound.finalNorm().gain().clone();
         norm[3] = Float.NaN;
-        ModelWeights weights = new ModelWeights(sound.config(), sound.embedding(), sound.layers(), norm, sound.head());
+        ModelWeights weights =
+                new ModelWeights(sound.config(), sound.embedding(), sound.layers(), new Norm(norm), sound.head());
         try (CudaBackend backend = open();
                 Llama model = Llama.of(weights, backend);
                 BatchScheduler scheduler = new BatchScheduler(model, new BatchOptions(2, 2, 100, 64))) {

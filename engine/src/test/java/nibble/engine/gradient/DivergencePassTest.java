@@ -201,7 +201,7 @@ class DivergencePassTest {
             for (DecoderLayer layer : original.layers()) {
                 forward.layer(layer, states, SEQUENCES, Taps.NONE);
             }
-            backend.rmsNorm(states, original.finalNorm(), config.rmsNormEps(), states);
+            backend.norm(states, original.finalNorm(), config.rmsNormEps(), states);
             return pass.add(ids, states, 1, _ -> {}) / ids.length;
         }
     }
@@ -240,7 +240,7 @@ class DivergencePassTest {
                 quantized.config(),
                 quantized.embedding(),
                 quantized.layers()::get,
-                quantized.finalNorm(),
+                quantized.finalNorm().gain(),
                 quantized.head(),
                 backend.gradients(),
                 residentCodes,

@@ -1,0 +1,10 @@
+package nibble.checkpoint.model.layer;
+
+/** Lists the vectors that some architectures have in a decoder layer beside norms' gains and the biases of linears. */
+public enum LayerVector {
+    /** Bias of the norm in front of attention, [hidden]. */
+    ATTENTION_IN_BIAS,
+
+    /** Bias of the norm in front of the MLP, [hidden]. */
+    MLP_IN_BIAS
+}
