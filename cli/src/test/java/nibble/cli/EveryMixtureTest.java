@@ -41,7 +41,15 @@ class EveryMixtureTest {
 
     /** @param chosen experts of a token */
     @ParameterizedTest
-    @CsvSource({"mixtral, 5, 2", "mixtral-fused, 5, 2", "qwen2-moe, 6, 3", "qwen3-moe, 8, 2", "olmoe, 6, 3", "deepseek2-lite, 8, 3", "deepseek2, 8, 3"})
+    @CsvSource({
+        "mixtral, 5, 2",
+        "mixtral-fused, 5, 2",
+        "qwen2-moe, 6, 3",
+        "qwen3-moe, 8, 2",
+        "olmoe, 6, 3",
+        "deepseek2-lite, 8, 3",
+        "deepseek2, 8, 3"
+    })
     void is_quantized_verified_converted_and_measured(String name, int experts, int chosen) throws IOException {
         Path model = model(name);
         Path awq = quantize(model, "awq", "--method", "awq");
@@ -106,7 +114,8 @@ class EveryMixtureTest {
                 JSON.readTree(fitted.resolve("quantization_report.json").toFile());
         assertThat(report.get("mean_relative_error").asDouble())
                 .isBetween(0.0, 0.5 * report.get("mean_rtn_relative_error").asDouble());
-        assertThat(report.at("/layers/" + mixed(name) + "/experts/routed_tokens")).isNotEmpty();
+        assertThat(report.at("/layers/" + mixed(name) + "/experts/routed_tokens"))
+                .isNotEmpty();
         TinyModel.run("verify", fitted, "--against", model);
         TerminalCapture terminal = new TerminalCapture();
         String text = folder.resolve("text.txt").toString();

@@ -189,7 +189,8 @@ public final class LayerFitter {
         LayerLinear producer = pair.producer(source.names());
         if (producer != null) {
             // Its rows take the scale out; its codes are the same in either basis.
-            divideRows(made, producer, pair.equals(ScalePair.VALUE_OUTPUT) ? tie.rows(choice.scales()) : choice.scales());
+            divideRows(
+                    made, producer, pair.equals(ScalePair.VALUE_OUTPUT) ? tie.rows(choice.scales()) : choice.scales());
         }
         progress.stage(Stage.ROUNDING);
         Map<LayerLinear, Double> losses = new TreeMap<>();

@@ -35,7 +35,8 @@ import org.jspecify.annotations.Nullable;
  * gives.
  */
 public final class LayerQuantizer {
-    // q and k, and what they are made of, are not clipped: their product decides attention, and AWQ found clipping them harmful.
+    // q and k, and what they are made of, are not clipped: their product decides attention, and AWQ found clipping them
+    // harmful.
     private static final Set<Linear> CLIPPED = EnumSet.of(Linear.V, Linear.O, Linear.GATE, Linear.UP, Linear.DOWN);
 
     private final ModelConfig config;

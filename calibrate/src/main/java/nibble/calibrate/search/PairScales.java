@@ -96,8 +96,8 @@ final class PairScales {
     Map<LayerNorm, short[]> innerNorms() {
         Map<LayerNorm, short[]> norms = new EnumMap<>(LayerNorm.class);
         source.innerNorms()
-                .forEach((norm, stored) ->
-                        norms.put(norm, folded(norm).orElseGet(() -> QuantizedLayer.halves(stored))));
+                .forEach(
+                        (norm, stored) -> norms.put(norm, folded(norm).orElseGet(() -> QuantizedLayer.halves(stored))));
         return norms;
     }
 

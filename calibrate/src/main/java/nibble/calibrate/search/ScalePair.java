@@ -90,7 +90,8 @@ record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
      *
      * @param linears of the layer
      */
-    @Nullable LayerLinear producer(Collection<LayerLinear> linears) {
+    @Nullable
+    LayerLinear producer(Collection<LayerLinear> linears) {
         return switch (kind) {
             case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> null;
             case VALUE_OUTPUT -> {

@@ -158,7 +158,8 @@ class PairScalesTest {
 
     @Test
     void rows_of_keys_in_front_of_a_heads_values_are_not_scaled() {
-        assertThat(new HeadTie(2, 2, 2, 3).rows(new float[] {5, 6, 7, 8})).containsExactly(1, 1, 1, 5, 6, 1, 1, 1, 7, 8);
+        assertThat(new HeadTie(2, 2, 2, 3).rows(new float[] {5, 6, 7, 8}))
+                .containsExactly(1, 1, 1, 5, 6, 1, 1, 1, 7, 8);
         assertThat(new HeadTie(4, 2, 2, 0).rows(new float[] {5, 6, 7, 8})).containsExactly(5, 6, 7, 8);
     }
 

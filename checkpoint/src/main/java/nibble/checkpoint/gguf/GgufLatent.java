@@ -56,8 +56,7 @@ public final class GgufLatent {
         int queryRank = metadata.integer(name + ".attention.q_lora_rank").isPresent()
                 ? width(metadata, name, "attention.q_lora_rank")
                 : 0;
-        boolean split =
-                metadata.integer(name + ".attention.key_length_mla").isPresent();
+        boolean split = metadata.integer(name + ".attention.key_length_mla").isPresent();
         String behind = split ? "_mla" : "";
         int key = width(metadata, name, "attention.key_length" + behind);
         int turned = width(metadata, name, "rope.dimension_count");
@@ -106,7 +105,9 @@ public final class GgufLatent {
         json.put(
                 "first_k_dense_replace",
                 metadata.integer(name + ".leading_dense_block_count").orElse(0L));
-        json.put("n_shared_experts", metadata.integer(name + ".expert_shared_count").orElse(0L));
+        json.put(
+                "n_shared_experts",
+                metadata.integer(name + ".expert_shared_count").orElse(0L));
         json.put("n_routed_experts", metadata.requiredInteger(name + ".expert_count"));
         json.remove("num_experts");
         metadata.number(name + ".expert_weights_scale")
@@ -138,8 +139,8 @@ public final class GgufLatent {
         if (!tensor.shape().equals(expected) || !tensor.type().isRead()) {
             throw new BadCheckpointException(
                     path,
-                    "tensor " + tensor.name() + " is " + tensor.type() + " " + tensor.shape() + "; expected "
-                            + expected + " of a type that is read: " + GgufType.allRead());
+                    "tensor " + tensor.name() + " is " + tensor.type() + " " + tensor.shape() + "; expected " + expected
+                            + " of a type that is read: " + GgufType.allRead());
         }
         (isKeys ? keys : values).put(layer, tensor);
         return true;

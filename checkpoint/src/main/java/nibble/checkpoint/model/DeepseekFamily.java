@@ -114,11 +114,15 @@ public final class DeepseekFamily {
                     .filter(object -> !object.isEmpty())
                     .map(object -> new ConfigKeys(keys.file(), object, key + "."));
             if (rope.isPresent()) {
-                String type = rope.get().text("rope_type").or(() -> rope.get().text("type")).orElse("default");
+                String type = rope.get()
+                        .text("rope_type")
+                        .or(() -> rope.get().text("type"))
+                        .orElse("default");
                 if (type.equals("default")) {
                     return 1;
                 }
-                double share = rope.get().numberIfPresent("mscale_all_dim", 0, 1e6).orElse(0.0);
+                double share =
+                        rope.get().numberIfPresent("mscale_all_dim", 0, 1e6).orElse(0.0);
                 double factor = rope.get().numberIfPresent("factor", 1, 1e6).orElse(1.0);
                 return RopeKeys.attentionScale(factor, share);
             }

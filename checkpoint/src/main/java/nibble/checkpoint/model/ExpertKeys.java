@@ -106,7 +106,11 @@ final class ExpertKeys {
         if (count.isEmpty() || dense >= layers) {
             return Optional.empty();
         }
-        only(keys, "moe_layer_freq", keys.integerIfPresent("moe_layer_freq", 1, 10_000).orElse(1) == 1, "1");
+        only(
+                keys,
+                "moe_layer_freq",
+                keys.integerIfPresent("moe_layer_freq", 1, 10_000).orElse(1) == 1,
+                "1");
         only(keys, "norm_topk_prob", !keys.flag("norm_topk_prob", false), "false");
         only(keys, "scoring_func", keys.text("scoring_func").orElse("softmax").equals("softmax"), "softmax");
         int width =

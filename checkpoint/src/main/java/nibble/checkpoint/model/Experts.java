@@ -35,7 +35,7 @@ public record Experts(
      * @param chosenGroups groups that a token's experts are taken from, those with the best experts
      */
     public record Choice(boolean normalized, double factor, int groups, int chosenGroups) {
-        /** Of all experts, with weights as softmax gives them or with the sum 1. */
+        /** Chooses of all experts, with weights as softmax gives them or with the sum 1. */
         public static Choice ofAll(boolean normalized) {
             return new Choice(normalized, 1, 1, 1);
         }
@@ -78,8 +78,8 @@ public record Experts(
                 "mlp.shared_expert_gate");
 
         /** DeepSeek's, whose shared experts are one without a gate. */
-        public static final Names DEEPSEEK = new Names(
-                "mlp.gate", "mlp.experts", "gate_proj", "up_proj", "down_proj", "mlp.shared_experts", "");
+        public static final Names DEEPSEEK =
+                new Names("mlp.gate", "mlp.experts", "gate_proj", "up_proj", "down_proj", "mlp.shared_experts", "");
 
         /** Mixtral's, which has no shared expert. */
         public static final Names MIXTRAL =
@@ -94,7 +94,8 @@ public record Experts(
                 case GATE -> gate;
                 case UP -> up;
                 case DOWN -> down;
-                case Q, Q_A, Q_B, K, V, KV_A, KV_B, O -> throw new IllegalArgumentException(linear + " is not part of an expert");
+                case Q, Q_A, Q_B, K, V, KV_A, KV_B, O ->
+                    throw new IllegalArgumentException(linear + " is not part of an expert");
             };
             return experts + "." + expert.index() + "." + name;
         }

@@ -181,20 +181,12 @@ public record ModelConfig(
 
     /** Returns the number of values that the norm of queries has a gain for; 0 where there is none. */
     public int queryNormWidth() {
-        return headNormWidth(heads);
+        return new ModelTensors(this).headNormWidth(heads);
     }
 
     /** Returns the number of values that the norm of keys has a gain for; 0 where there is none. */
     public int keyNormWidth() {
-        return headNormWidth(kvHeads);
-    }
-
-    private int headNormWidth(int number) {
-        return switch (architecture.headNorm()) {
-            case NONE -> 0;
-            case EACH_HEAD -> headDim;
-            case ALL_HEADS -> number * headDim;
-        };
+        return new ModelTensors(this).headNormWidth(kvHeads);
     }
 
     private ModelConfig with(int number, boolean tied, Optional<QuantizationConfig> found, ObjectNode own) {

@@ -19,9 +19,12 @@ record ModelTensors(ModelConfig config) {
             case Q, Q_B -> heads * config.headDim();
             case Q_A -> width(LinearInput.QUERY_LATENT);
             case K, V -> config.kvHeads() * config.headDim();
-            case KV_A -> config.latent().map(from -> from.rank() + from.turned()).orElse(0);
+            case KV_A ->
+                config.latent().map(from -> from.rank() + from.turned()).orElse(0);
             case KV_B ->
-                config.latent().map(from -> heads * (from.plain() + from.value())).orElse(0);
+                config.latent()
+                        .map(from -> heads * (from.plain() + from.value()))
+                        .orElse(0);
             case O, DOWN -> config.hiddenSize();
             case GATE, UP -> config.width(LinearInput.DOWN, expert);
         };
@@ -47,6 +50,15 @@ record ModelTensors(ModelConfig config) {
             case QUERY_LATENT -> width(LinearInput.QUERY_LATENT);
             case KEY_VALUE_LATENT -> width(LinearInput.KEY_VALUE_LATENT);
             case ATTENTION_IN, ATTENTION_OUT, MLP_IN, MLP_OUT -> config.hiddenSize();
+        };
+    }
+
+    /** The values that the norm of so many heads has a gain for; 0 where there is none. */
+    int headNormWidth(int heads) {
+        return switch (config.architecture().headNorm()) {
+            case NONE -> 0;
+            case EACH_HEAD -> config.headDim();
+            case ALL_HEADS -> heads * config.headDim();
         };
     }
 

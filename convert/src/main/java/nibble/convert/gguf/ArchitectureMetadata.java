@@ -71,16 +71,11 @@ final class ArchitectureMetadata {
         pairs.put("attention.value_length_mla", new U32(latent.value()));
         pairs.put("rope.dimension_count", new U32(latent.turned()));
         config.experts().ifPresent(experts -> {
-            pairs.put(
-                    "leading_dense_block_count",
-                    new U32(experts.denseLayers().size()));
-            pairs.put(
-                    "expert_shared_count",
-                    new U32(experts.shared().width() / experts.width()));
+            pairs.put("leading_dense_block_count", new U32(experts.denseLayers().size()));
+            pairs.put("expert_shared_count", new U32(experts.shared().width() / experts.width()));
             if (config.json().path("routed_scaling_factor").isNumber()) {
                 pairs.put(
-                        "expert_weights_scale",
-                        new F32((float) experts.choice().factor()));
+                        "expert_weights_scale", new F32((float) experts.choice().factor()));
             }
             if (config.json().path("scoring_func").isTextual()) {
                 pairs.put("expert_gating_func", new U32(1));

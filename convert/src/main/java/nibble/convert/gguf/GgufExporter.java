@@ -356,15 +356,15 @@ public final class GgufExporter {
         Shape keyShape = Shape.of(config.heads(), extents.rank(), extents.plain());
         Shape valueShape = Shape.of(config.heads(), extents.value(), extents.rank());
         int each = extents.plain() + extents.value();
-        LongUnaryOperator valueRow =
-                row -> row / extents.value() * each + extents.plain() + row % extents.value();
+        LongUnaryOperator valueRow = row -> row / extents.value() * each + extents.plain() + row % extents.value();
         return List.of(
-                new GgufItem(new GgufPlan.Entry(block + GgufLatent.KEYS, keys, keyShape), sources(module, layer), () -> {
-                    StoredRows rows = rows(module, layer);
-                    return (first, count, into) -> tensors.encoder(
-                                    module.name(layer), keys, keyShape, null, new TurnedHeads(rows, extents))
-                            .rows(first, count, into);
-                }),
+                new GgufItem(
+                        new GgufPlan.Entry(block + GgufLatent.KEYS, keys, keyShape), sources(module, layer), () -> {
+                            StoredRows rows = rows(module, layer);
+                            return (first, count, into) -> tensors.encoder(
+                                            module.name(layer), keys, keyShape, null, new TurnedHeads(rows, extents))
+                                    .rows(first, count, into);
+                        }),
                 new GgufItem(
                         new GgufPlan.Entry(block + GgufLatent.VALUES, values, valueShape),
                         sources(module, layer),

@@ -130,8 +130,7 @@ public final class Extents {
         }
         for (int column : columns) {
             if (column < LayerOperations.ZERO || column >= source.columns()) {
-                throw new IllegalArgumentException(
-                        "gatherColumns: column " + column + " of only " + source.columns());
+                throw new IllegalArgumentException("gatherColumns: column " + column + " of only " + source.columns());
             }
         }
     }

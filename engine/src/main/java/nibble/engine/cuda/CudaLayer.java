@@ -70,7 +70,8 @@ final class CudaLayer implements AutoCloseable {
         List<List<List<Weight>>> groups = new ArrayList<>();
         List<List<Weight>> attention = new ArrayList<>();
         for (LinearInput input : LinearInput.values()) {
-            List<Weight> readers = attention(layer, input).stream().map(layer::weight).toList();
+            List<Weight> readers =
+                    attention(layer, input).stream().map(layer::weight).toList();
             if (!readers.isEmpty()) {
                 attention.add(readers);
             }

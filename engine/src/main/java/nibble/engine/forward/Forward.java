@@ -335,9 +335,8 @@ public final class Forward implements AutoCloseable {
                 attended = allocate(rows, heads.queryColumns());
                 gate = allocate(rows, config.mlpColumns());
                 up = allocate(rows, config.mlpColumns());
-                latent = Forward.this.latent == null
-                        ? null
-                        : new LatentPass(config, Forward.this.latent, backend, rows);
+                latent =
+                        Forward.this.latent == null ? null : new LatentPass(config, Forward.this.latent, backend, rows);
                 intoO = attended;
             } catch (RuntimeException e) {
                 close();

@@ -15,10 +15,10 @@ import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Makes queries, keys and values of a layer whose keys and values come from a narrow vector. What comes out has the form
- * of grouped-query attention with as many key/value heads as query heads: heads begin with the values that turn, by
- * halves, and values are filled up with zeros to the width of keys. So attention, its cache and rope stay what they are
- * elsewhere.
+ * Makes queries, keys and values of a layer whose keys and values come from a narrow vector. What comes out has the
+ * form of grouped-query attention with as many key/value heads as query heads: heads begin with the values that turn,
+ * by halves, and values are filled up with zeros to the width of keys. So attention, its cache and rope stay what they
+ * are elsewhere.
  *
  * <pre>
  * [c | t] = kv_a_proj_with_mqa(n)      n = input_layernorm(h)
@@ -123,8 +123,7 @@ final class LatentPass implements AutoCloseable {
     private void narrow(DecoderLayer layer, Matrix normed) {
         Linear first = latent.queryRank() > 0 ? Linear.Q_A : Linear.Q;
         Matrix out = latent.queryRank() > 0 ? queryLatent : query;
-        backend.linears(
-                List.of(layer.weight(first), layer.weight(Linear.KV_A)), normed, List.of(out, compressed));
+        backend.linears(List.of(layer.weight(first), layer.weight(Linear.KV_A)), normed, List.of(out, compressed));
         addBias(layer, first, out);
         addBias(layer, Linear.KV_A, compressed);
         if (latent.queryRank() > 0) {

@@ -156,12 +156,7 @@ public record DecoderLayer(
     public DecoderLayer map(UnaryOperator<Weight> replacement) {
         Map<Linear, Weight> replaced = new EnumMap<>(Linear.class);
         attention.forEach((linear, weight) -> replaced.put(linear, replacement.apply(weight)));
-        return new DecoderLayer(
-                inputNorm,
-                replaced,
-                postAttentionNorm,
-                feedForward.map(replacement),
-                extras);
+        return new DecoderLayer(inputNorm, replaced, postAttentionNorm, feedForward.map(replacement), extras);
     }
 
     /** Returns the layer in the forms that a card takes, as {@link StoredWeights#expanded}. */

@@ -1,7 +1,7 @@
 package nibble.checkpoint.model.layer;
 
 /**
- * Lists the places where a decoder layer may have an RMSNorm: over the width of the residual stream, or over that of the
+ * Lists the places where a decoder layer may have a norm: over the width of the residual stream, or over that of the
  * vectors of {@link LatentAttention}.
  */
 public enum LayerNorm {

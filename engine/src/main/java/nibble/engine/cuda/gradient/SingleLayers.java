@@ -101,7 +101,7 @@ final class SingleLayers implements LayerOperations {
         norm(x, weight.length, vectors.single(weight).address(), 0, epsilon, x);
     }
 
-    /** Throws: no gradient is computed of a model that needs it, as {@code LayerPass} refuses it. */
+    /** Refuses: no gradient is computed of a model that needs it, as {@code LayerPass} refuses it. */
     @Override
     public void center(Matrix x, Matrix out) {
         throw new UnsupportedOperationException("gradients of norms that subtract the mean");
