@@ -13,6 +13,7 @@ import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
 import nibble.cli.terminal.Interruption;
 import nibble.cli.terminal.Terminal;
+import nibble.cluster.spark.ClusterException;
 import nibble.datasets.BadDatasetException;
 import nibble.engine.NonFiniteLogitException;
 import nibble.engine.backend.DeviceException;
@@ -99,7 +100,7 @@ final class ErrorReporter implements IExecutionExceptionHandler {
                 ExitCode.BAD_INPUT;
             case UncheckedIOException _, IOException _ -> ExitCode.BAD_INPUT;
             case HubException _, JudgeException _ -> ExitCode.NETWORK_OR_HUB;
-            case ResumeException _, UnusualErrorException _ -> ExitCode.BAD_INPUT;
+            case ResumeException _, UnusualErrorException _, ClusterException _ -> ExitCode.BAD_INPUT;
             case StoppedException _ -> Interruption.exitCode();
             case DeviceException _, OutOfMemoryError _ -> ExitCode.DEVICE_OR_MEMORY;
             default -> ExitCode.DEFECT;

@@ -48,7 +48,9 @@ class EveryMixtureTest {
         "qwen3-moe, 8, 2",
         "olmoe, 6, 3",
         "deepseek2-lite, 8, 3",
-        "deepseek2, 8, 3"
+        "deepseek2, 8, 3",
+        "gpt-oss, 4, 2",
+        "gpt-oss-mxfp4, 4, 2"
     })
     void is_quantized_verified_converted_and_measured(String name, int experts, int chosen) throws IOException {
         Path model = model(name);
@@ -75,7 +77,9 @@ class EveryMixtureTest {
                 .isEqualTo(
                         name.startsWith("mixtral")
                                 ? "model.layers.0.block_sparse_moe.gate"
-                                : "model.layers." + mixed(name) + ".mlp.gate");
+                                : name.startsWith("gpt-oss")
+                                        ? "model.layers.0.mlp.router"
+                                        : "model.layers." + mixed(name) + ".mlp.gate");
         Path dense = folder.resolve("dense");
         TinyModel.run("convert", awq, dense, "--format", "safetensors");
         assertThat(perplexity(dense)).isEqualTo(perplexity(awq));
@@ -106,7 +110,7 @@ class EveryMixtureTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "deepseek2-lite", "deepseek2"})
+    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "gpt-oss", "deepseek2-lite", "deepseek2"})
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
         Path fitted = quantize(model, "fitted", "--method", "best");
@@ -143,7 +147,7 @@ class EveryMixtureTest {
 
     /** Tensors and metadata of these files are those of llama.cpp's own converter, bit by bit. */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "deepseek2-lite"})
+    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4", "deepseek2-lite"})
     void stacked_experts_of_a_gguf_file_come_back(String name) throws IOException {
         Path model = model(name);
         for (String type : List.of("F16", "Q8_0")) {

@@ -42,7 +42,7 @@ class PublishedPomTest {
                     .hasSize(1)
                     .allMatch(text -> !text.isBlank());
         }
-        assertThat(modules()).hasSize(13);
+        assertThat(modules()).hasSize(14);
     }
 
     @ParameterizedTest

@@ -36,6 +36,8 @@ class UnexpectedErrorsTest {
     /** For each command what it needs to come to the point where it prints. */
     private static final Map<String, String> COMMANDS = new TreeMap<>(Map.ofEntries(
             Map.entry("quantize", "MODEL NEW --method rtn"),
+            Map.entry("cluster eval perplexity", "MODEL --master nowhere"),
+            Map.entry("cluster eval tasks", "MODEL --tasks arc_easy --master nowhere"),
             Map.entry("eval perplexity", "MODEL --context 64 --windows 1"),
             Map.entry("eval tasks", "MODEL --tasks arc_easy --limit 1"),
             Map.entry("eval mt-bench", "MODEL --output NEW --template vicuna --max-new-tokens 1"),

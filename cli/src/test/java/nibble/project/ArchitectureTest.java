@@ -40,6 +40,9 @@ class ArchitectureTest {
             entry("serve", Set.of("engine", "datasets", "checkpoint", "files")),
             entry("langchain4j", Set.of("engine", "datasets", "checkpoint", "files")),
             entry(
+                    "cluster",
+                    Set.of("calibrate", "eval", "engine", "convert", "pack", "datasets", "checkpoint", "files")),
+            entry(
                     "cli",
                     Set.of(
                             "files",
@@ -51,7 +54,8 @@ class ArchitectureTest {
                             "engine",
                             "calibrate",
                             "eval",
-                            "serve")));
+                            "serve",
+                            "cluster")));
 
     private static final JavaClasses CLASSES = new ClassFileImporter()
             .withImportOption(new ImportOption.DoNotIncludeTests())

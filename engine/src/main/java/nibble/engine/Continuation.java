@@ -1,5 +1,6 @@
 package nibble.engine;
 
+import java.io.Serializable;
 import java.util.List;
 
 /**
@@ -8,7 +9,7 @@ import java.util.List;
  * @param ids context, then continuation
  * @param scored how many ids the continuation has; at least 1, fewer than all
  */
-public record Continuation(int[] ids, int scored) {
+public record Continuation(int[] ids, int scored) implements Serializable {
     public Continuation {
         if (scored < 1 || scored >= ids.length) {
             throw new IllegalArgumentException(scored + " of " + ids.length

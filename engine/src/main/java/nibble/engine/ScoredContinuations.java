@@ -1,5 +1,6 @@
 package nibble.engine;
 
+import java.io.Serializable;
 import java.util.List;
 
 /**
@@ -9,7 +10,7 @@ import java.util.List;
  * @param tokens ids that went through the model
  * @param flops of that: two a multiply-add, of linears, attention and head
  */
-public record ScoredContinuations(List<Score> scores, long tokens, double flops) {
+public record ScoredContinuations(List<Score> scores, long tokens, double flops) implements Serializable {
 
     /**
      * Holds one continuation's score.
@@ -17,7 +18,7 @@ public record ScoredContinuations(List<Score> scores, long tokens, double flops)
      * @param logProbabilities natural logarithm of the probability of each id of the continuation, given all before it
      * @param greedy whether each was the likeliest id; of equally likely ids the smallest is
      */
-    public record Score(float[] logProbabilities, boolean greedy) {
+    public record Score(float[] logProbabilities, boolean greedy) implements Serializable {
         /** Returns the logarithm of the continuation's probability. */
         public double logLikelihood() {
             double sum = 0;

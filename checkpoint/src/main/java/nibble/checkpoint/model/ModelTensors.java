@@ -99,6 +99,7 @@ record ModelTensors(ModelConfig config) {
                 addNorm(specs, LayerNorm.MLP_IN, layer);
                 config.vector(LayerVector.MLP_IN_BIAS, layer).ifPresent(specs::add);
                 config.experts(layer).ifPresent(found -> specs.addAll(gates(found, layer)));
+                config.vector(LayerVector.ROUTER_BIAS, layer).ifPresent(specs::add);
             }
             switch (module.input()) {
                 case QUERY_LATENT -> addNorm(specs, LayerNorm.QUERY_LATENT, layer);
@@ -106,8 +107,11 @@ record ModelTensors(ModelConfig config) {
                 case QKV, O, GATE_UP, DOWN -> {}
             }
             specs.add(config.spec(module, layer));
-            if (!module.expert().isPart()) {
-                module.parts().forEach(part -> config.bias(part, layer).ifPresent(specs::add));
+            module.parts()
+                    .forEach(part -> config.bias(new LayerLinear(part, module.expert()), layer)
+                            .ifPresent(specs::add));
+            if (module.parts().contains(Linear.O)) {
+                config.vector(LayerVector.SINKS, layer).ifPresent(specs::add);
             }
         }
         addNorm(specs, LayerNorm.MLP_OUT, layer);

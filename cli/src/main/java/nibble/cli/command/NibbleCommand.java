@@ -1,5 +1,6 @@
 package nibble.cli.command;
 
+import nibble.cli.cluster.ClusterCommand;
 import nibble.files.Version;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -26,7 +27,8 @@ import picocli.CommandLine.Spec;
             DownloadCommand.class,
             DemoCommand.class,
             SelfTestCommand.class,
-            BenchCommand.class
+            BenchCommand.class,
+            ClusterCommand.class
         },
         footerHeading = "%nExit codes:%n",
         footer = {

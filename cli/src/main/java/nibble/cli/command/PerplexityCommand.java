@@ -4,8 +4,8 @@ import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
+import nibble.cli.evaluation.TextOptions;
 import nibble.cli.option.CacheOption;
-import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelDevice;
@@ -16,7 +16,6 @@ import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
 import nibble.cli.terminal.Progress;
 import nibble.cli.terminal.Terminal;
-import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
 import nibble.engine.Llama;
 import nibble.engine.ScoringModel;
@@ -30,7 +29,6 @@ import nibble.pack.WeightReader;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
-import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 @Command(
@@ -49,22 +47,8 @@ final class PerplexityCommand implements Callable<Integer> {
     @SuppressWarnings("NullAway.Init")
     private ModelArgument source;
 
-    @Option(
-            names = "--dataset",
-            paramLabel = "wikitext2|FILE",
-            defaultValue = "wikitext2",
-            description = "The bundled wikitext-2 raw test part, or a text file. Default: ${DEFAULT-VALUE}.")
-    private String dataset = "wikitext2";
-
-    @Option(
-            names = "--context",
-            paramLabel = "N",
-            defaultValue = "2048",
-            description = "Tokens of a window. Default: ${DEFAULT-VALUE}.")
-    private int context = 2048;
-
-    @Option(names = "--windows", paramLabel = "N", description = "Only the first N windows. Default: all.")
-    private @Nullable Integer windows;
+    @Mixin
+    private TextOptions text = new TextOptions();
 
     @Mixin
     private CacheOption cache = new CacheOption();
@@ -82,32 +66,25 @@ final class PerplexityCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         source.require();
-        if (!dataset.equals("wikitext2")) {
-            InputFile.require("--dataset", Path.of(dataset));
-        }
-        if (context < 2 || windows != null && windows < 1) {
-            throw new UsageException("--context must be at least 2 and --windows at least 1");
-        }
+        text.check();
         cache.type();
         json.requireWritable();
         Path model = source.folder(terminal);
         PerplexityResult result;
         try (Backend backend = device.open(terminal)) {
             result = measure(
-                    terminal, backend, model, cache.type(), dataset, context, windows, "perplexity of " + model);
+                    terminal,
+                    backend,
+                    model,
+                    cache.type(),
+                    text.dataset(),
+                    text.context(),
+                    text.windows(),
+                    "perplexity of " + model);
         }
         json.write(terminal, result);
         if (!json.toStandardOutput()) {
-            terminal.out()
-                    .printf(
-                            "%s: perplexity %s (%s, %d windows of %d tokens, recipe %s)%n",
-                            model,
-                            Figures.decimals(result.perplexity(), 4),
-                            result.dataset(),
-                            result.windows(),
-                            result.contextTokens(),
-                            result.recipe());
-            terminal.out().flush();
+            TextOptions.print(terminal, model, result);
         }
         return ExitCode.DONE;
     }
@@ -136,13 +113,11 @@ final class PerplexityCommand implements Callable<Integer> {
                 throw new UsageException("--context " + context + ": with --kv-cache-dtype int8 the model takes "
                         + scoring.contextTokens() + " tokens at most");
             }
-            TextDataset text =
-                    dataset.equals("wikitext2") ? TextDataset.wikitext2Test() : TextDataset.file(Path.of(dataset));
             try {
                 return Perplexity.gptq(
                         scoring,
                         tokenizer,
-                        text,
+                        TextOptions.text(dataset),
                         context,
                         windows == null ? OptionalInt.empty() : OptionalInt.of(windows),
                         (done, total, perplexity) -> progress.at(

@@ -110,6 +110,9 @@ final class AttentionKernel {
     }
 
     static void requireHeadSize(AttentionShape shape) {
+        if (shape.hasSinks()) {
+            throw new IllegalArgumentException("attention with sinks: not computed by CUDA yet; use --device cpu");
+        }
         if (shape.headDim() % 8 != 0 || shape.headDim() > 256) {
             throw new IllegalArgumentException("attention with heads of " + shape.headDim()
                     + " values: CUDA needs a multiple of 8 up to 256; use --device cpu");

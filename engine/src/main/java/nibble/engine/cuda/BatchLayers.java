@@ -120,6 +120,7 @@ final class BatchLayers implements AutoCloseable {
         String name = switch (activation) {
             case SILU -> "swiglu_rows";
             case GELU_TANH -> "geglu_rows";
+            case CLAMPED_SWIGLU -> "clamped_swiglu_rows";
         };
         backend.resources()
                 .kernels()

@@ -165,6 +165,7 @@ final class CudaBatchDecoder implements BatchDecoder {
         boolean fits = placed instanceof CudaPlacedModel model
                 && model.allResident()
                 && config.experts().isEmpty()
+                && !config.architecture().hasSinks()
                 && cache.blockTokens() == PagedAttention.BLOCK_TOKENS
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256

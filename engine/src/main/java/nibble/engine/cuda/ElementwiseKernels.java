@@ -178,6 +178,7 @@ final class ElementwiseKernels {
         String kernel = switch (activation) {
             case SILU -> "swiglu";
             case GELU_TANH -> "geglu";
+            case CLAMPED_SWIGLU -> "clamped_swiglu";
         };
         elementwise(kernel, CudaMatrix.of(card, out, false).elements(), gate, up, out);
     }

@@ -240,7 +240,8 @@ public final class Forward implements AutoCloseable {
 
     /** Returns the heads of a layer. */
     public AttentionShape shape(DecoderLayer layer) {
-        return AttentionShape.of(config, config.attention(layer.extras().layer()));
+        return AttentionShape.of(config, config.attention(layer.extras().layer()))
+                .withSinks(layer.extras().vector(LayerVector.SINKS));
     }
 
     private void attendCached(DecoderLayer layer, Scratch s, KeyValueCache cache, int index) {

@@ -12,9 +12,8 @@ import nibble.datasets.evaluation.EvaluationData;
 import nibble.engine.Continuation;
 import nibble.engine.ScoredContinuations;
 import nibble.engine.backend.MissingRowException;
-import nibble.engine.batch.BatchWriter;
-import nibble.engine.batch.WantedText;
 import nibble.eval.NonFiniteLogProbabilityException;
+import nibble.eval.requests.RequestEngine;
 import nibble.files.Version;
 import org.jspecify.annotations.Nullable;
 
@@ -104,10 +103,21 @@ public final class TaskEvaluation {
                         .sum();
         done = resumed;
         long start = System.nanoTime();
-        for (List<Pending> pass : passes(scoring)) {
-            score(pass);
-        }
-        BatchWriter.write(subject.model(), writing.stream().map(this::wanted).toList());
+        RequestEngine engine = RequestEngine.of(subject.model(), subject.tokenizer(), subject.stopIds());
+        List<List<Pending>> passes = passes(scoring);
+        double[] flopsOfPass = new double[passes.size()];
+        engine.score(passes.stream().map(this::continuations).toList(), options.shareBeginnings(), (index, scored) -> {
+            flopsOfPass[index] = scored.flops();
+            take(passes.get(index), scored);
+        });
+        // In order, whichever pass came first: the sum is the same to the last bit.
+        flops = Arrays.stream(flopsOfPass).sum();
+        engine.write(
+                writing.stream()
+                        .map(w -> new RequestEngine.Prompt(
+                                w.prompt(), w.ask().newTokens(), w.ask().stops()))
+                        .toList(),
+                (index, ids) -> written(writing.get(index), ids));
         return result(tasks, (System.nanoTime() - start) / 1e9);
     }
 
@@ -232,40 +242,30 @@ public final class TaskEvaluation {
         return mismatch < 0 ? other.ids().length - 1 : Math.min(mismatch, other.ids().length - 1);
     }
 
-    private void score(List<Pending> pass) {
-        List<Continuation> continuations = pass.stream()
+    private List<Continuation> continuations(List<Pending> pass) {
+        return pass.stream()
                 .flatMap(p -> p.requests().stream())
                 .map(r -> r.truncated(contextTokens))
                 .toList();
-        List<ScoredContinuations.Score> scores =
-                options.shareBeginnings() ? together(continuations) : alone(continuations);
+    }
+
+    private void take(List<Pending> pass, ScoredContinuations scored) {
+        List<Continuation> continuations = continuations(pass);
         requests += continuations.size();
+        tokens += scored.tokens();
         tokensAlone += continuations.stream().mapToLong(c -> c.ids().length - 1).sum();
         List<ResultJournal.Entry> finished = new ArrayList<>();
         int at = 0;
         for (Pending p : pass) {
             List<RequestResult> found = new ArrayList<>();
             for (TokenSplit.Request request : p.requests()) {
-                found.add(result(p, request, scores.get(at++)));
+                found.add(result(p, request, scored.scores().get(at++)));
             }
             finished.add(new ResultJournal.Entry(p.task().name(), judged(p, found)));
             results(p.task()).put(p.item().number(), finished.getLast().result());
             workDone += p.tokens();
         }
         finish(finished);
-    }
-
-    private List<ScoredContinuations.Score> together(List<Continuation> continuations) {
-        ScoredContinuations scored = subject.model().score(continuations);
-        tokens += scored.tokens();
-        flops += scored.flops();
-        return scored.scores();
-    }
-
-    private List<ScoredContinuations.Score> alone(List<Continuation> continuations) {
-        return continuations.stream()
-                .flatMap(c -> together(List.of(c)).stream())
-                .toList();
     }
 
     private RequestResult result(Pending p, TokenSplit.Request request, ScoredContinuations.Score score) {
@@ -297,38 +297,19 @@ public final class TaskEvaluation {
                 windows.stream().allMatch(RequestResult::greedy));
     }
 
-    private WantedText wanted(Writing w) {
-        List<Integer> ids = new ArrayList<>();
-        return new WantedText(
-                w.prompt(),
-                w.ask().newTokens(),
-                subject.stopIds(),
-                id -> {
-                    ids.add(id);
-                    String text = text(ids);
-                    return w.ask().stops().stream().noneMatch(text::contains);
-                },
-                made -> written(w, ids));
-    }
-
-    private void written(Writing w, List<Integer> ids) {
-        String text = text(ids);
+    private void written(Writing w, int[] ids) {
+        String text = subject.tokenizer().decode(ids);
         for (String stop : w.ask().stops()) {
             int end = text.indexOf(stop);
             text = end < 0 ? text : text.substring(0, end);
         }
         requests++;
-        tokens += w.prompt().length + ids.size();
-        tokensAlone += w.prompt().length + ids.size();
+        tokens += w.prompt().length + ids.length;
+        tokensAlone += w.prompt().length + ids.length;
         DocumentResult result = w.task().rules().judged(w.item(), text);
         results(w.task()).put(w.item().number(), result);
         workDone += w.prompt().length + w.ask().newTokens();
         finish(List.of(new ResultJournal.Entry(w.task().name(), result)));
-    }
-
-    private String text(List<Integer> ids) {
-        return subject.tokenizer()
-                .decode(ids.stream().mapToInt(Integer::intValue).toArray());
     }
 
     private void finish(List<ResultJournal.Entry> finished) {

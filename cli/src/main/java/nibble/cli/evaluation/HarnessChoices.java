@@ -1,4 +1,4 @@
-package nibble.cli.command;
+package nibble.cli.evaluation;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;

@@ -1,34 +1,27 @@
-package nibble.cli.command;
+package nibble.cli.evaluation;
 
 import java.nio.file.Path;
-import java.util.Optional;
 import java.util.function.BiConsumer;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
-import nibble.cli.option.ModelChat;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
-import nibble.cli.option.UsageException;
 import nibble.cli.terminal.Progress;
 import nibble.cli.terminal.Terminal;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
-import nibble.datasets.chat.StopIds;
 import nibble.engine.Llama;
 import nibble.engine.backend.Backend;
 import nibble.eval.comparison.BaselineDistributions;
 import nibble.eval.comparison.Divergence;
 import nibble.eval.comparison.ModelComparison;
-import nibble.eval.harness.HarnessOptions;
-import nibble.eval.tasks.EvaluatedModel;
 import nibble.eval.tasks.EvaluationOptions;
 import nibble.eval.tasks.EvaluationResult;
 import nibble.eval.tasks.ResultJournal;
 import org.jspecify.annotations.Nullable;
 
 /** Asks models the same questions, one after the other: only one is loaded at a time. */
-record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, EvaluationOptions options) {
+public record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, EvaluationOptions options) {
     /**
      * Windows of this many tokens, or of the model's context where that is shorter, are what papers quote perplexity
      * at.
@@ -36,15 +29,15 @@ record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, EvaluationO
     private static final int DIVERGENCE_CONTEXT = 2048;
 
     /**
-     * A model to ask.
+     * Holds a model to ask.
      *
      * @param name as results name it
      * @param journal results of an earlier run, and where those of this one are kept
      */
-    record Subject(String name, Path folder, ResultJournal journal) {}
+    public record Subject(String name, Path folder, ResultJournal journal) {}
 
-    /** One model's figures. */
-    EvaluationResult measure(Subject subject) {
+    /** Returns one model's figures. */
+    public EvaluationResult measure(Subject subject) {
         return measure(subject, (_, _) -> {});
     }
 
@@ -59,7 +52,8 @@ record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, EvaluationO
             EvaluationResult result;
             try (Progress progress = new Progress(terminal, "tasks of " + subject.folder())) {
                 result = tasks.measure(
-                        evaluated(subject, checkpoint, described, tokenizer, llama),
+                        new AskedModel(subject.name(), subject.folder(), checkpoint, described, tokenizer)
+                                .evaluated(llama, backend.description(), tasks.chat(), options.bos()),
                         subject.journal(),
                         (fraction, done, all) -> progress.at(fraction, done + "/" + all + " documents"));
             }
@@ -74,7 +68,7 @@ record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, EvaluationO
      * @param windows of the text that next-token distributions are compared on; 0 for none
      * @param folder where the baseline's distributions may be kept meanwhile
      */
-    ModelComparison compare(Subject baseline, Subject model, int windows, Path folder) {
+    public ModelComparison compare(Subject baseline, Subject model, int windows, Path folder) {
         BaselineDistributions[] kept = new BaselineDistributions[1];
         Divergence[] divergence = new Divergence[1];
         try {
@@ -115,48 +109,5 @@ record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, EvaluationO
         try (Progress progress = new Progress(terminal, "divergence")) {
             return baseline.of(llama::logits, tokenizer, done -> progress.at(done, ""));
         }
-    }
-
-    /**
-     * As lm-evaluation-harness has it, the tokenizer says what begins and ends a text, whether it puts it there or not.
-     */
-    private EvaluatedModel evaluated(
-            Subject subject, Checkpoint checkpoint, TokenizerDescription described, Tokenizer tokenizer, Llama llama) {
-        ModelConfig config = checkpoint.config();
-        int[] leading = tokenizer.encode("", true);
-        if (options.bos() && leading.length == 0) {
-            throw new UsageException("--bos: the tokenizer of " + subject.name() + " puts no BOS in front of a text");
-        }
-        int first = leading.length > 0 ? leading[0] : -1;
-        int ofConfig = config.eosIds().stream().findFirst().orElse(Math.max(first, 0));
-        int eos = inModel(llama, described.id("eos_token"), ofConfig);
-        int bos = inModel(llama, described.id("bos_token"), first >= 0 ? first : eos);
-        return new EvaluatedModel(
-                subject.name(),
-                backend.description(),
-                llama,
-                tokenizer,
-                bos,
-                eos,
-                StopIds.of(checkpoint, described),
-                text(described, bos),
-                text(described, eos),
-                chat(subject.folder(), described));
-    }
-
-    private Optional<EvaluatedModel.Chat> chat(Path model, TokenizerDescription described) {
-        HarnessOptions.Chat asked = tasks.chat();
-        return asked.applied()
-                ? Optional.of(new EvaluatedModel.Chat(
-                        ModelChat.format(model, asked.template(), false), ModelChat.tokens(described)))
-                : Optional.empty();
-    }
-
-    private static String text(TokenizerDescription described, int id) {
-        return described.texts().getOrDefault(id, "");
-    }
-
-    private static int inModel(Llama llama, int id, int otherwise) {
-        return id >= 0 && id < llama.vocabularySize() ? id : otherwise;
     }
 }

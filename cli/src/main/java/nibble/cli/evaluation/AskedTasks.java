@@ -1,8 +1,9 @@
-package nibble.cli.command;
+package nibble.cli.evaluation;
 
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import nibble.cli.option.ModelChat;
 import nibble.datasets.evaluation.EvaluationData;
 import nibble.eval.harness.HarnessOptions;
 import nibble.eval.harness.HarnessTasks;
@@ -15,13 +16,25 @@ import nibble.eval.tasks.Task;
 import nibble.eval.tasks.TaskEvaluation;
 import nibble.eval.tasks.TaskProgress;
 
-/** The tasks of a run, by whichever preset. */
-sealed interface AskedTasks {
+/** Holds the tasks of a run, by whichever preset. */
+public sealed interface AskedTasks {
+    /**
+     * Measures a model.
+     *
+     * @param journal results of an earlier run, and where those of this one are kept
+     */
     EvaluationResult measure(EvaluatedModel subject, ResultJournal journal, TaskProgress progress);
 
     /** Returns how requests become conversations. */
     default HarnessOptions.Chat chat() {
         return HarnessOptions.Chat.NONE;
+    }
+
+    /** Refuses a model without the template that is asked for, before it is loaded. */
+    default void requireChat(Path model) {
+        if (chat().applied()) {
+            ModelChat.format(model, chat().template(), false);
+        }
     }
 
     /** Returns everything that determines the results, by name. */

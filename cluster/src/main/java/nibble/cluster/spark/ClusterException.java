@@ -1,0 +1,14 @@
+package nibble.cluster.spark;
+
+/** Reports that a cluster could not be used, or that its work failed for good; says where and what to do. */
+public final class ClusterException extends RuntimeException {
+    private static final long serialVersionUID = 1;
+
+    public ClusterException(String message) {
+        super(message);
+    }
+
+    public ClusterException(String message, Throwable cause) {
+        super(message, cause);
+    }
+}
