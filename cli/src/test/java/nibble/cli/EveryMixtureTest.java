@@ -147,7 +147,8 @@ class EveryMixtureTest {
 
     /** Tensors and metadata of these files are those of llama.cpp's own converter, bit by bit. */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4", "deepseek2-lite"})
+    @ValueSource(
+            strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4", "deepseek2-lite"})
     void stacked_experts_of_a_gguf_file_come_back(String name) throws IOException {
         Path model = model(name);
         for (String type : List.of("F16", "Q8_0")) {

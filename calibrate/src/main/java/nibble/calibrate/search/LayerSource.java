@@ -10,7 +10,6 @@ import java.util.TreeMap;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LayerLinear;
-import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;

@@ -118,14 +118,7 @@ public record Experts(
     }
 
     /** Describes experts without biases. */
-    Experts(
-            int count,
-            int chosen,
-            int width,
-            Choice choice,
-            Shared shared,
-            Set<Integer> denseLayers,
-            Names names) {
+    Experts(int count, int chosen, int width, Choice choice, Shared shared, Set<Integer> denseLayers, Names names) {
         this(count, chosen, width, choice, shared, denseLayers, names, false);
     }
 
