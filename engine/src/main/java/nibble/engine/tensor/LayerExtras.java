@@ -102,6 +102,13 @@ public record LayerExtras(
         return biases.isEmpty() && headNorms.isEmpty() && innerNorms.isEmpty() && vectors.isEmpty();
     }
 
+    /** Returns whether there is nothing but biases of queries, keys and values, and norms of heads. */
+    public boolean concernsHeadsAlone() {
+        return innerNorms.isEmpty()
+                && vectors.isEmpty()
+                && Set.of(Linear.Q, Linear.K, Linear.V).containsAll(biases.keySet());
+    }
+
     /** Of layer {@code layer} of a checkpoint. */
     static LayerExtras read(Checkpoint checkpoint, int layer) {
         ModelConfig config = checkpoint.config();
