@@ -25,6 +25,15 @@ public interface InputStatistics extends AutoCloseable {
     /** Returns the mean |x| of each feature. */
     double[] meanAbsolute();
 
+    /**
+     * Returns all of it, for another process to go on with.
+     *
+     * @throws UnsupportedOperationException if it lies on a card
+     */
+    default SavedMoment save() {
+        throw new UnsupportedOperationException("second moments on a card cannot be saved");
+    }
+
     @Override
     void close();
 }
