@@ -38,6 +38,7 @@ class UnexpectedErrorsTest {
             Map.entry("quantize", "MODEL NEW --method rtn"),
             Map.entry("cluster quantize", "ROWS --master nowhere"),
             Map.entry("cluster quantize-model", "MODEL NEW --method rtn --master nowhere"),
+            Map.entry("cluster convert", "MODEL NEW --to safetensors --master nowhere"),
             Map.entry("cluster eval perplexity", "MODEL --master nowhere"),
             Map.entry("cluster eval tasks", "MODEL --tasks arc_easy --master nowhere"),
             Map.entry("eval perplexity", "MODEL --context 64 --windows 1"),

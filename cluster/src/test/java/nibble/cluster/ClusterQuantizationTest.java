@@ -4,14 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
-import java.util.TreeMap;
 import java.util.concurrent.atomic.AtomicBoolean;
-import java.util.stream.Stream;
 import nibble.calibrate.CheckpointQuantizer;
 import nibble.calibrate.job.BestSettings;
 import nibble.calibrate.job.Method;
@@ -27,7 +24,6 @@ import nibble.convert.RandomCheckpoint;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.Backends;
 import nibble.engine.backend.QuantizationDevices;
-import nibble.files.digest.Sha256;
 import nibble.files.output.StopSignal;
 import nibble.files.output.StoppedException;
 import nibble.pack.QuantizationSpec;
@@ -82,7 +78,7 @@ class ClusterQuantizationTest {
             CheckpointQuantizer.quantize(
                     job(source, method), out, false, devices, ProgressListener.NONE, new StopSignal());
         }
-        return files(out);
+        return FolderHashes.of(out);
     }
 
     private void spread(Path out, Method method, boolean resume, ProgressListener listener, StopSignal stop) {
@@ -97,16 +93,6 @@ class ClusterQuantizationTest {
                     listener,
                     stop);
         }
-    }
-
-    private static Map<String, String> files(Path folder) throws IOException {
-        Map<String, String> hashes = new TreeMap<>();
-        try (Stream<Path> files = Files.list(folder)) {
-            for (Path file : files.toList()) {
-                hashes.put(file.getFileName().toString(), Sha256.of(file));
-            }
-        }
-        return hashes;
     }
 
     @Test
@@ -129,7 +115,7 @@ class ClusterQuantizationTest {
                 new StopSignal());
 
         assertThat(killed).isTrue();
-        assertThat(files(out)).isEqualTo(here(Method.AWQ)).hasSizeGreaterThan(5);
+        assertThat(FolderHashes.of(out)).isEqualTo(here(Method.AWQ)).hasSizeGreaterThan(5);
         assertThat(temp.resolve("shared")).isEmptyDirectory();
     }
 
@@ -150,7 +136,7 @@ class ClusterQuantizationTest {
         assertThat(out).doesNotExist();
         spread(out, Method.AWQ, true, ProgressListener.NONE, new StopSignal());
 
-        assertThat(files(out)).isEqualTo(here(Method.AWQ));
+        assertThat(FolderHashes.of(out)).isEqualTo(here(Method.AWQ));
     }
 
     @Test
@@ -159,7 +145,7 @@ class ClusterQuantizationTest {
 
         spread(out, Method.RTN, false, ProgressListener.NONE, new StopSignal());
 
-        assertThat(files(out)).isEqualTo(here(Method.RTN));
+        assertThat(FolderHashes.of(out)).isEqualTo(here(Method.RTN));
     }
 
     @Test

@@ -25,7 +25,6 @@ import nibble.datasets.TokenBlocks;
 import nibble.engine.Backends;
 import nibble.engine.backend.Backend;
 import nibble.files.output.UnfinishedOutput;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -55,12 +54,8 @@ final class ClusterQuantizeModelCommand implements Callable<Integer> {
     @Mixin
     private CalibrationOptions calibration = new CalibrationOptions();
 
-    @Option(
-            names = "--shared",
-            paramLabel = "URI",
-            description = "A folder that all hosts see, for second moments and finished layers meanwhile, as"
-                    + " hdfs://…, s3a://… or file:///nfs/…. Default: the folder around OUT.")
-    private @Nullable String shared;
+    @Mixin
+    private SharedOption shared = new SharedOption();
 
     @Option(names = "--resume", description = "Resume a run that was stopped or killed after its last finished layer.")
     private boolean resume;
@@ -103,7 +98,7 @@ final class ClusterQuantizeModelCommand implements Callable<Integer> {
                     model.toString(),
                     out,
                     resume,
-                    shared == null ? around(out) : shared,
+                    shared.uri(out),
                     new LayerProgress(terminal, progress),
                     stop.signal());
         }
@@ -131,12 +126,5 @@ final class ClusterQuantizeModelCommand implements Callable<Integer> {
         calibration.checkContext(terminal, checkpoint.config(), method, strict);
         TokenBlocks blocks = calibration.read(terminal, model, method, asked.samples());
         return new QuantizationJob(checkpoint, Optional.of(blocks), asked.options());
-    }
-
-    private static String around(Path out) {
-        Path whole = out.toAbsolutePath().normalize();
-        return whole.resolveSibling("." + whole.getFileName() + ".shared")
-                .toUri()
-                .toString();
     }
 }

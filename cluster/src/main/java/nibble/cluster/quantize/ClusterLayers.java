@@ -14,6 +14,7 @@ import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.journal.FinishedLayer;
 import nibble.calibrate.journal.JobFingerprint;
+import nibble.cluster.shared.SharedFolder;
 import nibble.cluster.spark.Cluster;
 import nibble.cluster.spark.ClusterException;
 import nibble.datasets.TokenBlocks;

@@ -8,6 +8,7 @@ import java.util.Map;
 import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
+import nibble.cluster.shared.SharedFolder;
 import nibble.cluster.spark.ClusterException;
 import nibble.cluster.spark.ClusterTask;
 import nibble.cluster.spark.TaskPlace;

@@ -1,8 +1,7 @@
 package nibble.cluster.quantize;
 
 import java.io.IOException;
-import java.nio.file.DirectoryNotEmptyException;
-import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
@@ -45,7 +44,11 @@ public final class TaskFolder implements AutoCloseable {
     public void commit() throws IOException {
         try {
             Files.move(own, out, StandardCopyOption.ATOMIC_MOVE);
-        } catch (DirectoryNotEmptyException | FileAlreadyExistsException e) {
+        } catch (FileSystemException e) {
+            // Each system has its own exception for a target that is there.
+            if (!Files.isDirectory(out)) {
+                throw e;
+            }
             delete(own);
         }
     }

@@ -1,4 +1,4 @@
-package nibble.cluster.quantize;
+package nibble.cluster.shared;
 
 import java.io.BufferedOutputStream;
 import java.io.FileNotFoundException;
@@ -21,18 +21,20 @@ import org.apache.spark.deploy.SparkHadoopUtil;
  *
  * @param uri of the folder
  */
-record SharedFolder(String uri) implements Serializable {
+public record SharedFolder(String uri) implements Serializable {
     private static final String TEMPORARY = ".part-";
 
     /** Writes a file's content. */
     @FunctionalInterface
-    interface Content {
+    public interface Content {
+        /** Writes it. */
         void write(OutputStream to) throws IOException;
     }
 
     /** Reads a file's content. */
     @FunctionalInterface
-    interface Reading<R> {
+    public interface Reading<R> {
+        /** Reads it. */
         R of(InputStream from) throws IOException;
     }
 
@@ -51,7 +53,7 @@ record SharedFolder(String uri) implements Serializable {
      *
      * @param attempt a number that no other writer has
      */
-    void write(String name, long attempt, Content content) {
+    public void write(String name, long attempt, Content content) {
         Path own = path(name + TEMPORARY + attempt);
         try {
             FileSystem files = files();
@@ -70,15 +72,16 @@ record SharedFolder(String uri) implements Serializable {
     }
 
     /** Reads a file. */
-    <R> R read(String name, Reading<R> reading) {
-        try (InputStream in = files().open(path(name), 1 << 20)) {
+    public <R> R read(String name, Reading<R> reading) {
+        try (InputStream in = open(name)) {
             return reading.of(in);
         } catch (IOException e) {
             throw failed(name, "reading", e);
         }
     }
 
-    boolean has(String name) {
+    /** Returns whether a file is there. */
+    public boolean has(String name) {
         try {
             return files().exists(path(name));
         } catch (IOException e) {
@@ -86,8 +89,21 @@ record SharedFolder(String uri) implements Serializable {
         }
     }
 
+    /**
+     * Opens a file.
+     *
+     * @return a stream that the caller closes
+     */
+    public InputStream open(String name) {
+        try {
+            return files().open(path(name), 1 << 20);
+        } catch (IOException e) {
+            throw failed(name, "reading", e);
+        }
+    }
+
     /** Returns how many files there are whose names begin so; unfinished ones do not count. */
-    long count(String prefix) {
+    public long count(String prefix) {
         try {
             return Arrays.stream(files().listStatus(new Path(uri)))
                     .map(FileStatus::getPath)
@@ -101,7 +117,8 @@ record SharedFolder(String uri) implements Serializable {
         }
     }
 
-    void delete(String name) {
+    /** Deletes a file, if it is there. */
+    public void delete(String name) {
         try {
             files().delete(path(name), false);
         } catch (IOException e) {
@@ -110,7 +127,7 @@ record SharedFolder(String uri) implements Serializable {
     }
 
     /** Deletes the folder with all that is in it. */
-    void deleteAll() {
+    public void deleteAll() {
         try {
             files().delete(new Path(uri), true);
         } catch (IOException e) {
