@@ -25,8 +25,8 @@ import org.jspecify.annotations.Nullable;
  * Holds the second moments of a layer's inputs in a form that another process can go on with, to the last bit.
  *
  * <p>As a stream of bytes, big-endian: a mark, the number of inputs, what the experts saw as JSON (its length first; 0
- * for none); for each input its number, its expert, rows, features, their {@code Σ |x|}, and half of {@code C}; then the
- * SHA-256 of all before it.
+ * for none); for each input its number, expert, rows, features, their {@code Σ |x|} and half of {@code C}. The SHA-256
+ * of all that comes last.
  *
  * @param inputs in order of input and expert
  * @param experts what the experts saw; null where there are none

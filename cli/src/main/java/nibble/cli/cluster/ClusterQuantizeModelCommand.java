@@ -32,8 +32,8 @@ import picocli.CommandLine.Parameters;
 
 @Command(
         name = "quantize-model",
-        description = "Quantizes one model over several hosts, as 'nibble quantize' does on one: an executor runs the"
-                + " calibration text through the layers, the others search and round a layer each. Methods awq and rtn,"
+        description = "Quantizes one model over several hosts, as 'nibble quantize' does on one. An executor runs the"
+                + " calibration text through the layers. The others search and round a layer each. Methods awq and rtn,"
                 + " on the CPU.",
         mixinStandardHelpOptions = true,
         sortOptions = false)

@@ -96,7 +96,8 @@ public final class ClusterLayers implements LayerSupply {
     public void begin(int first) {
         if (blocks.isPresent() && first < layers) {
             // One slot is the stream's; with no other, moments of all layers have to wait.
-            int ahead = cluster.slots() > 1 ? 2 * cluster.slots() : Integer.MAX_VALUE;
+            int slots = cluster.slotsNow();
+            int ahead = slots > 1 ? 2 * slots : Integer.MAX_VALUE;
             StreamTask stream = new StreamTask(place, blocks.get().blocks(), first, ahead);
             start("stream", () -> cluster.run("calibration text", 0, stream));
         }
