@@ -35,6 +35,10 @@ record DecodedTypes(Map<String, Integer> constants) {
             }
             for (Linear linear : Linear.values()) {
                 Weight weight = layer.weight(linear);
+                if (type(weight) >= Integer.SIZE) {
+                    // The kernel has a bit for each type.
+                    return Optional.empty();
+                }
                 types |= 1 << type(weight);
                 if (weight instanceof CudaWeight.Tiled tiled && tiled.matrix() instanceof NibbleMatrix nibbles) {
                     groupSizes.add(nibbles.groupSize());
@@ -53,7 +57,9 @@ record DecodedTypes(Map<String, Integer> constants) {
 
     private static boolean outer(Weight weight) {
         return weight instanceof CudaWeight.Dense
-                || weight instanceof CudaWeight.Tiled tiled && tiled.matrix() instanceof BlockMatrix;
+                || weight instanceof CudaWeight.Tiled tiled
+                        && tiled.matrix() instanceof BlockMatrix
+                        && type(weight) < Integer.SIZE;
     }
 
     private static int type(Weight weight) {
