@@ -242,6 +242,8 @@ public final class GgufExporter {
         int out = config.outFeatures(first);
         Shape one = Shape.of(out, config.inFeatures(first));
         int rowBytes = Math.toIntExact(type.bytes(config.inFeatures(first)));
+        // Missing importance is found before anything is written.
+        columns(first, layer, 0, modules);
         return new GgufItem(
                 new GgufPlan.Entry(
                         tensorName(first, layer), type, Shape.of(modules.size(), out, config.inFeatures(first))),
@@ -249,11 +251,17 @@ public final class GgufExporter {
                         .flatMap(module -> sources(module, layer).stream())
                         .toList(),
                 () -> {
-                    List<EncodedRows> bodies = modules.stream()
-                            .map(module -> body(module, 0, layer, type, one, null))
+                    List<EncodedRows> bodies = IntStream.range(0, modules.size())
+                            .mapToObj(i -> body(modules.get(i), 0, layer, type, one, columns(first, layer, i, modules)))
                             .toList();
                     return EncodedRows.stacked(bodies, out, rowBytes);
                 });
+    }
+
+    private float @Nullable [] columns(LinearModule first, int layer, int expert, List<LinearModule> modules) {
+        return importance
+                .map(found -> found.columns(tensorName(first, layer), expert, modules.size(), config.inFeatures(first)))
+                .orElse(null);
     }
 
     /** The type of a linear in the file; what is MXFP4 already stays as it is, with whatever mix. */

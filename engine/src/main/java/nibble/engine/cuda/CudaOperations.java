@@ -8,6 +8,8 @@ import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.Workers;
+import nibble.engine.cuda.attention.AttentionKernel;
+import nibble.engine.cuda.attention.PagedAttention;
 import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.tensor.Matrix;

@@ -69,6 +69,16 @@ class CudaKernelsCompileTest {
         // Q4_K and Q6_K, as Q4_K_M has them; then the other types.
         "decode_step.cu, -DTYPES=20480 -DEMBEDDING=12 -DHEAD=14 -DHEAD_DIM=128 -DQUERIES_PER_KV=1",
         "decode_step.cu, -DTYPES=9448908 -DEMBEDDING=2 -DHEAD=1 -DHEAD_DIM=128 -DQUERIES_PER_KV=4",
+        // Mixtures: of codes with norms of heads, of fp16 with a shared expert, of Q4_K and Q6_K.
+        "decode_step.cu, -DTYPES=1 -DEMBEDDING=1 -DHEAD=1 -DGROUP_SIZE=128 -DHEAD_DIM=128 -DQUERIES_PER_KV=8"
+                + " -DEXPERTS=128 -DCHOSEN=8 -DSUM_OF_ONE=1 -DSHARED=0 -DHEAD_EXTRAS=1",
+        "decode_step.cu, -DTYPES=2 -DEMBEDDING=1 -DHEAD=1 -DHEAD_DIM=64 -DQUERIES_PER_KV=1"
+                + " -DEXPERTS=60 -DCHOSEN=4 -DSUM_OF_ONE=0 -DSHARED=2 -DHEAD_EXTRAS=2",
+        "decode_step.cu, -DTYPES=20480 -DEMBEDDING=12 -DHEAD=14 -DHEAD_DIM=128 -DQUERIES_PER_KV=4"
+                + " -DEXPERTS=8 -DCHOSEN=2 -DSUM_OF_ONE=1 -DSHARED=0",
+        "expert_linear.cu, -DBLOCK_TYPE=0 -DGROUP_SIZE=128 -DROWS=8",
+        "expert_linear.cu, -DBLOCK_TYPE=1 -DROWS=16",
+        "expert_linear.cu, -DBLOCK_TYPE=14 -DROWS=32",
         "blocks.cu, -DBLOCK_TYPE=2",
         "blocks.cu, -DBLOCK_TYPE=8",
         "blocks.cu, -DBLOCK_TYPE=10",

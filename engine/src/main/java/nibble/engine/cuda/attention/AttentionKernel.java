@@ -1,4 +1,4 @@
-package nibble.engine.cuda;
+package nibble.engine.cuda.attention;
 
 import java.util.HashMap;
 import java.util.Map;
@@ -11,8 +11,8 @@ import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.tensor.Matrix;
 
-/** Launches {@code attention.cu}, which itself says how: tiles depend on head size and architecture. */
-final class AttentionKernel {
+/** Puts {@code attention.cu} into the stream, which itself says how: tiles depend on head size and architecture. */
+public final class AttentionKernel {
     private static final String FILE = "attention.cu";
 
     private record Tiling(int threads, int queries, int sharedBytes) {}
@@ -21,7 +21,8 @@ final class AttentionKernel {
     private final KeptVectors vectors;
     private final Map<Map<String, Integer>, Tiling> tilings = new HashMap<>();
 
-    AttentionKernel(CudaResources card, KeptVectors vectors) {
+    /** Makes launches on a card, with sinks as it keeps vectors. */
+    public AttentionKernel(CudaResources card, KeptVectors vectors) {
         this.card = card;
         this.vectors = vectors;
     }
@@ -32,8 +33,8 @@ final class AttentionKernel {
     /** Keys and values from a row on. */
     private record KeyRows(CudaMatrix keys, CudaMatrix values, int first, int rowsPerSequence) {}
 
-    /** Sequences of equal length that lie one after another in each of the matrices. */
-    void run(
+    /** Computes attention in sequences of equal length that lie one after another in each of the matrices. */
+    public void run(
             AttentionShape shape,
             int sequences,
             Matrix query,
@@ -50,8 +51,8 @@ final class AttentionKernel {
                 new KeyRows(activations(keys), activations(values), 0, keys.rows() / sequences));
     }
 
-    /** A part of the rows of one longer sequence. */
-    void run(AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
+    /** Computes attention for a part of the rows of one longer sequence. */
+    public void run(AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
         Extents.attention(shape, part, query, keys, values, out);
         launch(
                 shape,
@@ -116,7 +117,8 @@ final class AttentionKernel {
         return constants;
     }
 
-    static void requireHeadSize(AttentionShape shape) {
+    /** Checks that the kernels have such heads. */
+    public static void requireHeadSize(AttentionShape shape) {
         if (shape.headDim() % 8 != 0 || shape.headDim() > 256) {
             throw new IllegalArgumentException("attention with heads of " + shape.headDim()
                     + " values: CUDA needs a multiple of 8 up to 256; use --device cpu");
