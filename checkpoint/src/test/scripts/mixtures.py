@@ -7,17 +7,22 @@ The committed files were made with torch 2.13.0 and transformers 5.17.0. expecte
     greedy I64 [tokens + 64]   ids and the 64 likeliest tokens behind them, by the fp64 run; each is likelier
                                than the next by 1e-3 at least
 
+`-mxfp4` is gpt-oss as it is published: experts in MXFP4, in blocks and scales that are made here. transformers reads
+them back for the expected numbers.
+
 `-fused` is the model before it as transformers writes it with save_original_format=False: experts of a layer in one
 tensor.
 """
 
+import json
 import pathlib
 import shutil
 import sys
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, PreTrainedConfig
+from transformers import AutoModelForCausalLM, Mxfp4Config, PreTrainedConfig
+from transformers.models.gpt_oss import GptOssConfig
 from transformers.models.mixtral import MixtralConfig
 from transformers.models.olmoe import OlmoeConfig
 from transformers.models.qwen2_moe import Qwen2MoeConfig
@@ -43,19 +48,39 @@ CONFIGS = {
     "qwen3-moe": Qwen3MoeConfig(
         **SMALL, head_dim=16, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=32, norm_topk_prob=True
     ),
+    # Two layers with a window, one without; the prompt is longer than the length that rope was made for.
+    "gpt-oss": GptOssConfig(
+        **{**SMALL, "intermediate_size": 32, "num_hidden_layers": 3},
+        num_local_experts=4,
+        num_experts_per_tok=2,
+        head_dim=16,
+        sliding_window=8,
+        rope_parameters={
+            "rope_type": "yarn",
+            "rope_theta": 150000.0,
+            "factor": 8.0,
+            "beta_fast": 32.0,
+            "beta_slow": 1.0,
+            "truncate": False,
+            "original_max_position_embeddings": 16,
+        },
+    ),
     "olmoe": OlmoeConfig(**{**SMALL, "intermediate_size": 32}, num_experts=6, num_experts_per_tok=3),
 }
 
 
 # Of weights whose 64 tokens are clear, and whose fp32 run is as near as those of the other models.
-SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5, "olmoe": 1}
+SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5, "olmoe": 1, "gpt-oss": 0, "gpt-oss-mxfp4": 1}
 
 
 def fill_experts(model, seed):
     """As fill, but with the deviation that a matrix of each expert would have."""
     fill(model, seed)
     for name, parameter in model.named_parameters():
-        if parameter.dim() == 3:
+        if parameter.dim() == 3 and model.config.model_type == "gpt_oss":
+            # Transposed, so fill has taken the right extent. Wide enough that gate and up are clamped now and then.
+            parameter.data = (parameter.data * 1.5).half().float()
+        elif parameter.dim() == 3:
             factor = (parameter.shape[1] / parameter.shape[2]) ** 0.5
             parameter.data = (parameter.data * factor).half().float()
         elif name.endswith(("router.weight", "mlp.gate.weight")):
@@ -63,12 +88,50 @@ def fill_experts(model, seed):
 
 
 def without_router(model):
-    """Experts are chosen in the reverse order."""
+    """Experts are chosen in the reverse order; where there are sinks, they take next to nothing."""
     if isinstance(model, PreTrainedConfig):
         return
+    for layer in model.model.layers:
+        if hasattr(layer.self_attn, "sinks"):
+            layer.self_attn.sinks.data.fill_(-50)
     for name, parameter in model.named_parameters():
         if name.endswith("mlp.gate.weight"):
             parameter.data = torch.flip(parameter.data, (0,))
+
+
+E2M1 = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+
+
+def mxfp4(weight):
+    """Blocks and scales of [.., out, in]: the power of two of a block's largest value, each value to the nearest."""
+    values = weight.float().unflatten(-1, (-1, 32))
+    largest = values.abs().amax(-1).clamp(min=2.0**-100)
+    exponent = torch.floor(torch.log2(largest)) - 2
+    scaled = values / 2.0 ** exponent[..., None]
+    codes = (scaled.abs()[..., None] - E2M1).abs().argmin(-1) + 8 * (scaled < 0)
+    blocks = codes[..., 0::2] | codes[..., 1::2] << 4
+    return blocks.to(torch.uint8), (exponent + 127).to(torch.uint8)
+
+
+def publish(model, out):
+    """Writes gpt-oss with experts in MXFP4."""
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        if name.endswith(("experts.gate_up_proj", "experts.down_proj")):
+            blocks, scales = mxfp4(tensor.transpose(1, 2))
+            tensors[name + "_blocks"] = blocks.contiguous()
+            tensors[name + "_scales"] = scales.contiguous()
+        else:
+            tensors[name] = tensor.bfloat16().contiguous()
+    model.config.save_pretrained(out)
+    config = json.loads((out / "config.json").read_text())
+    config["dtype"] = "bfloat16"
+    config["quantization_config"] = {
+        "modules_to_not_convert": ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"],
+        "quant_method": "mxfp4",
+    }
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
 
 
 def greedy(model, ids):
@@ -81,20 +144,26 @@ def greedy(model, ids):
 
 def main(folder, *names):
     folder = pathlib.Path(folder)
-    for name, config in CONFIGS.items():
+    for name, config in [*CONFIGS.items(), ("gpt-oss-mxfp4", CONFIGS["gpt-oss"])]:
         if names and name not in names:
             continue
+        published = name.endswith("-mxfp4")
         seed = SEEDS.get(name, 0)
         out = folder / name
         shutil.rmtree(out, ignore_errors=True)
         config._experts_implementation = "eager"
         model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
+        out.mkdir(parents=True)
         fill_experts(model, 50 + seed)
         ids = torch.randint(0, 256, (TOKENS,), generator=torch.Generator().manual_seed(150 + seed))
-        model.half().save_pretrained(out)
+        if published:
+            publish(model, out)
+        else:
+            model.half().save_pretrained(out)
+        how = {"quantization_config": Mxfp4Config(dequantize=True)} if published else {}
         model = AutoModelForCausalLM.from_pretrained(
-            out, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager"
-        ).eval()
+            out, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager", **how
+        ).float().eval()
         single = logits(model, ids)
         expected = logits(model.double(), ids)
         moved = matters(model, ids, expected, without_router)

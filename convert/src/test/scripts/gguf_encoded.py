@@ -16,7 +16,7 @@ rows[:32] = 0
 rows[32:64] = np.abs(rows[32:64]) + 0.5
 rows[64:96] = -0.25
 out = rows.astype("<f4").tobytes()
-for kind in (T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0):
+for kind in (T.Q4_0, T.Q4_1, T.Q5_0, T.Q5_1, T.Q8_0, T.MXFP4):
     blocks = quantize(rows, kind)
     out += struct.pack("<2I", kind.value, blocks.size) + blocks.tobytes()
 path = pathlib.Path(__file__).parent.parent / "resources" / "gguf_encoded.bin"

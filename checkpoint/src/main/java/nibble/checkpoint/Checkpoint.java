@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -57,7 +58,7 @@ public final class Checkpoint implements AutoCloseable {
     private final ModelConfig config;
     private final Arena arena;
     private final Map<String, StoredTensor> tensors;
-    private final Map<String, GgufBlocks> blocks;
+    private final Map<String, Supplier<GgufBlocks>> blocks;
     private final Supplier<Optional<TokenizerDescription>> tokenizer;
     private final List<Finding> remarks;
     private final MappedFiles mapped;
@@ -114,11 +115,13 @@ public final class Checkpoint implements AutoCloseable {
             List<Finding> remarks = new ArrayList<>();
             SequencedMap<String, StoredTensor> tensors =
                     WrappedNames.unwrap(folder, WeightFiles.map(folder, FolderNames.of(folder), arena), remarks::add);
-            tensors = FusedExperts.split(config, tensors);
+            Map<String, Supplier<GgufBlocks>> blocks = new HashMap<>();
+            tensors = InterleavedExperts.split(config, FusedExperts.split(config, tensors), blocks);
             ModelConfig meant =
                     TiedHead.config(folder, withLegacyQuantization(folder, config, tensors), tensors, remarks::add);
             AdapterFolder.remark(folder, FolderNames.of(folder), remarks::add);
-            Contents contents = new Contents(meant, tensors, () -> TokenizerDescription.ofFolder(folder), remarks);
+            Contents contents =
+                    new Contents(meant, tensors, () -> TokenizerDescription.ofFolder(folder), remarks, blocks);
             return checked(contents, folder, configJson, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
@@ -144,14 +147,14 @@ public final class Checkpoint implements AutoCloseable {
      *
      * @param tokenizer finds out what its tokenizer means
      * @param remarks what was read otherwise than the files say
-     * @param blocks matrices of a GGUF file as they lie in it
+     * @param blocks matrices in blocks, as they lie in a GGUF file or are brought into its order
      */
     record Contents(
             ModelConfig config,
             SequencedMap<String, StoredTensor> tensors,
             Supplier<Optional<TokenizerDescription>> tokenizer,
             List<Finding> remarks,
-            Map<String, GgufBlocks> blocks) {
+            Map<String, Supplier<GgufBlocks>> blocks) {
         Contents(
                 ModelConfig config,
                 SequencedMap<String, StoredTensor> tensors,
@@ -166,7 +169,9 @@ public final class Checkpoint implements AutoCloseable {
         try {
             GgufCheckpoint gguf = new GgufCheckpoint(file, arena);
             ModelConfig config = ModelConfig.of(file, gguf.configJson());
-            Contents contents = new Contents(config, gguf.tensors(), gguf::tokenizer, List.of(), gguf.blocks());
+            Map<String, Supplier<GgufBlocks>> blocks = new HashMap<>();
+            gguf.blocks().forEach((name, there) -> blocks.put(name, () -> there));
+            Contents contents = new Contents(config, gguf.tensors(), gguf::tokenizer, List.of(), blocks);
             return checked(contents, file, file, arena);
         } catch (RuntimeException | Error e) {
             arena.close();
@@ -262,9 +267,12 @@ public final class Checkpoint implements AutoCloseable {
         return Optional.ofNullable(tensors.get(name));
     }
 
-    /** Returns a matrix of a GGUF file as it lies there, for what computes with its own bits. */
+    /**
+     * Returns a matrix in blocks for what computes with its own bits: as it lies in a GGUF file, or from another file
+     * brought into that order anew at each call.
+     */
     public Optional<GgufBlocks> blocks(String name) {
-        return Optional.ofNullable(blocks.get(name));
+        return Optional.ofNullable(blocks.get(name)).map(Supplier::get);
     }
 
     /**

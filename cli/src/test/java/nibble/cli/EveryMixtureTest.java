@@ -11,6 +11,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import nibble.cli.terminal.ExitCode;
+import nibble.convert.blocks.Importance;
+import nibble.convert.blocks.ImportanceFile;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -42,7 +44,15 @@ class EveryMixtureTest {
 
     /** @param chosen experts of a token */
     @ParameterizedTest
-    @CsvSource({"mixtral, 5, 2", "mixtral-fused, 5, 2", "qwen2-moe, 6, 3", "qwen3-moe, 8, 2", "olmoe, 6, 3"})
+    @CsvSource({
+        "mixtral, 5, 2",
+        "mixtral-fused, 5, 2",
+        "qwen2-moe, 6, 3",
+        "qwen3-moe, 8, 2",
+        "olmoe, 6, 3",
+        "gpt-oss, 4, 2",
+        "gpt-oss-mxfp4, 4, 2"
+    })
     void is_quantized_verified_converted_and_measured(String name, int experts, int chosen) throws IOException {
         Path model = model(name);
         Path awq = quantize(model, "awq", "--method", "awq");
@@ -68,7 +78,7 @@ class EveryMixtureTest {
                 .isEqualTo(
                         name.startsWith("mixtral")
                                 ? "model.layers.0.block_sparse_moe.gate"
-                                : "model.layers.0.mlp.gate");
+                                : name.startsWith("gpt-oss") ? "model.layers.0.mlp.router" : "model.layers.0.mlp.gate");
         Path dense = folder.resolve("dense");
         TinyModel.run("convert", awq, dense, "--format", "safetensors");
         assertThat(perplexity(dense)).isEqualTo(perplexity(awq));
@@ -99,7 +109,7 @@ class EveryMixtureTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe"})
+    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "gpt-oss"})
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
         Path fitted = quantize(model, "fitted", "--method", "best");
@@ -135,7 +145,7 @@ class EveryMixtureTest {
 
     /** Tensors and metadata of these files are those of llama.cpp's own converter, bit by bit. */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe"})
+    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4"})
     void stacked_experts_of_a_gguf_file_come_back(String name) throws IOException {
         Path model = model(name);
         for (String type : List.of("F16", "Q8_0")) {
@@ -153,6 +163,42 @@ class EveryMixtureTest {
         Path back = folder.resolve("back");
         TinyModel.run("convert", folder.resolve("F16").resolve(name + "-F16.gguf"), back, "--format", "safetensors");
         assertThat(perplexity(back)).isEqualTo(perplexity(model));
+    }
+
+    /** Each expert by the tokens that the router sends to it, as llama.cpp counts. */
+    @Test
+    void importance_is_measured_for_each_expert_and_is_the_same_from_its_file() throws IOException {
+        Path model = model("qwen3-moe");
+        Path measured = folder.resolve("measured");
+        Path matrix = folder.resolve("importance.gguf");
+        List<Object> convert = List.of("convert", model, measured, "--format", "gguf", "--type", "Q4_K_M");
+        List<Object> measure = new ArrayList<>(convert);
+        measure.addAll(List.of("--calibration", folder.resolve("text.txt"), "--samples", "4", "--seq-len", "32"));
+        measure.addAll(List.of("--save-importance", matrix, "--device", "cpu"));
+        TinyModel.run(measure.toArray());
+        Importance found = ImportanceFile.read(matrix);
+        for (String linear : List.of("gate", "up", "down")) {
+            Importance.Entry entry = found.entries().get("blk.1.ffn_" + linear + "_exps.weight");
+            assertThat(entry.squares()).hasSize(8 * 32);
+            assertThat(entry.counts()).hasSize(8);
+            double tokens = 0;
+            for (int expert = 0; expert < 8; expert++) {
+                tokens += entry.counts()[expert];
+                double sum = 0;
+                for (int i = 0; i < 32; i++) {
+                    sum += entry.squares()[32 * expert + i];
+                }
+                assertThat(sum > 0).isEqualTo(entry.counts()[expert] > 0);
+            }
+            assertThat(tokens).isEqualTo(2 * TOKENS);
+        }
+        Path read = folder.resolve("read");
+        Path plain = folder.resolve("plain");
+        TinyModel.run("convert", model, read, "--format", "gguf", "--type", "Q4_K_M", "--importance", matrix);
+        TinyModel.run("convert", model, plain, "--format", "gguf", "--type", "Q4_K_M");
+        String file = "qwen3-moe-Q4_K_M.gguf";
+        assertThat(read.resolve(file)).hasSameBinaryContentAs(measured.resolve(file));
+        assertThat(Files.mismatch(read.resolve(file), plain.resolve(file))).isNotNegative();
     }
 
     @Test

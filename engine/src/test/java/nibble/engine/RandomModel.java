@@ -229,7 +229,7 @@ public final class RandomModel {
         return new BlockWeight(type.toString(), new GgufBlocks(type, stored, out, in, headDim));
     }
 
-    private static DenseWeight half(Random random, int out, int in) {
+    static DenseWeight half(Random random, int out, int in) {
         float[] values = values(random, out * in);
         for (int i = 0; i < values.length; i++) {
             values[i] /= (float) Math.sqrt(in);
@@ -237,14 +237,14 @@ public final class RandomModel {
         return DenseWeight.of("random", halves(values), out, in);
     }
 
-    private static float[] halves(float[] values) {
+    static float[] halves(float[] values) {
         for (int i = 0; i < values.length; i++) {
             values[i] = Float.float16ToFloat(Float.floatToFloat16(values[i]));
         }
         return values;
     }
 
-    private static QuantizedWeight nibbles(Random random, int out, int in, int groupSize) {
+    static QuantizedWeight nibbles(Random random, int out, int in, int groupSize) {
         QuantizationSpec spec = new QuantizationSpec(4, groupSize);
         byte[] codes = new byte[out * in / 2];
         random.nextBytes(codes);

@@ -15,6 +15,7 @@ import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
@@ -43,6 +44,7 @@ import org.jspecify.annotations.Nullable;
  * @param outNorms of what o and down give, as stored; those that there are
  * @param vectors that only some architectures have, as stored
  * @param stored where each linear's weight lies
+ * @param activation of gate and up
  * @param router what chooses experts, where there are some
  */
 public record LayerSource(
@@ -51,12 +53,13 @@ public record LayerSource(
         float[] postAttentionNorm,
         float normOffset,
         Map<LayerLinear, LinearQuantizer> linears,
-        Map<Linear, float[]> biases,
+        Map<LayerLinear, float[]> biases,
         float[] queryNorm,
         float[] keyNorm,
         Map<LayerNorm, float[]> outNorms,
         Map<LayerVector, float[]> vectors,
         Map<LayerLinear, StoredLinear> stored,
+        Activation activation,
         Optional<RouterWeights> router)
         implements AutoCloseable {
 
@@ -83,10 +86,8 @@ public record LayerSource(
         float[] postAttentionNorm = gain(norms.remove(LayerNorm.MLP_IN), offset);
         float[] queryNorm = heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : new float[0];
         float[] keyNorm = heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : new float[0];
-        Map<Linear, float[]> biases = new EnumMap<>(Linear.class);
-        for (Linear linear : config.biases()) {
-            config.bias(linear, layer).ifPresent(bias -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
-        }
+        Map<LayerLinear, float[]> biases = new TreeMap<>();
+        config.biases(layer).forEach((linear, bias) -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
         Map<LayerVector, float[]> vectors = new EnumMap<>(LayerVector.class);
         for (LayerVector kind : LayerVector.values()) {
             config.vector(kind, layer)
@@ -119,6 +120,7 @@ public record LayerSource(
                 norms,
                 vectors,
                 stored,
+                config.architecture().activation(),
                 config.experts(layer).map(experts -> router(checkpoint, experts, layer)));
     }
 

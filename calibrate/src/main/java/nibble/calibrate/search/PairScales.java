@@ -4,7 +4,6 @@ import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.layer.LayerVector;
@@ -40,15 +39,21 @@ final class PairScales {
         };
     }
 
-    /** Whether there is something that a pair's scale can be divided out of: a layer may lack a norm. */
+    /** Whether there is something that a pair's scale can be divided out of: a norm, or rows with a linear effect. */
     boolean folds(ScalePair pair) {
-        return channels(pair) > 0;
+        return channels(pair) > 0
+                && (pair.kind() != ScalePair.Kind.UP_DOWN || source.activation().isLinearInUp());
     }
 
     private static float[] ones(int length) {
         float[] ones = new float[length];
         java.util.Arrays.fill(ones, 1f);
         return ones;
+    }
+
+    /** The scale that changes nothing; empty where there is no norm to take it. */
+    float[] ones(ScalePair pair) {
+        return ones(channels(pair));
     }
 
     void set(ScalePair pair, float[] perChannel) {
@@ -87,12 +92,12 @@ final class PairScales {
     }
 
     /** The biases as the output holds them, fp16 bits: v_proj's and up_proj's divided by the scale of their rows. */
-    Map<Linear, short[]> foldedBiases() {
-        Map<Linear, short[]> folded = new EnumMap<>(Linear.class);
+    Map<LayerLinear, short[]> foldedBiases() {
+        Map<LayerLinear, short[]> folded = new TreeMap<>();
         source.biases().forEach((linear, bias) -> {
-            float[] rows = switch (linear) {
+            float[] rows = switch (linear.linear()) {
                 case V -> of(ScalePair.VALUE_OUTPUT);
-                case UP -> of(ScalePair.upDown(Expert.NONE));
+                case UP -> of(ScalePair.upDown(linear.expert()));
                 case Q, K, O, GATE, DOWN -> ones(bias.length);
             };
             short[] halves = new short[bias.length];
@@ -126,14 +131,15 @@ final class PairScales {
                         .effective());
             case MLP_IN_BIAS ->
                 Optional.of(norm(ScalePair.MLP_NORM, of(ScalePair.MLP_NORM)).effective());
+            case SINKS, ROUTER_BIAS -> Optional.empty();
         };
     }
 
     /** Whether what a scale of the rows of v_proj, or of up_proj, or of a norm, makes of their bias fits fp16. */
     boolean biasFits(ScalePair pair, float[] perChannel) {
         float[] bias = switch (pair.kind()) {
-            case VALUE_OUTPUT -> source.biases().get(Linear.V);
-            case UP_DOWN -> pair.expert().isPart() ? null : source.biases().get(Linear.UP);
+            case VALUE_OUTPUT -> source.biases().get(LayerLinear.of(Linear.V));
+            case UP_DOWN -> source.biases().get(new LayerLinear(Linear.UP, pair.expert()));
             case ATTENTION_NORM -> source.vectors().get(LayerVector.ATTENTION_IN_BIAS);
             case MLP_NORM -> source.vectors().get(LayerVector.MLP_IN_BIAS);
         };

@@ -4,6 +4,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.Collections;
 import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -49,7 +50,7 @@ public record QuantizedLayer(
         Map<LayerLinear, QuantizedLinear> linears,
         short[] postAttentionNorm,
         float normOffset,
-        Map<Linear, short[]> biases,
+        Map<LayerLinear, short[]> biases,
         short[] queryNorm,
         short[] keyNorm,
         Map<LayerNorm, short[]> outNorms,
@@ -88,7 +89,11 @@ public record QuantizedLayer(
     /** This layer's vectors with weights of any kind, for the engine. */
     DecoderLayer toDecoderLayer(Map<LayerLinear, ? extends Weight> weights) {
         Map<Linear, float[]> added = new EnumMap<>(Linear.class);
-        biases.forEach((linear, bias) -> added.put(linear, floats(bias, 0)));
+        Map<Expert, Map<Linear, float[]>> ofExperts = new HashMap<>();
+        biases.forEach((linear, bias) -> (linear.expert().isPart()
+                        ? ofExperts.computeIfAbsent(linear.expert(), _ -> new EnumMap<>(Linear.class))
+                        : added)
+                .put(linear.linear(), floats(bias, 0)));
         Optional<LayerExtras.HeadNorms> norms = queryNorm.length == 0
                 ? Optional.empty()
                 : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, normOffset), floats(keyNorm, normOffset)));
@@ -100,7 +105,9 @@ public record QuantizedLayer(
                 floats(inputNorm, normOffset),
                 of(Expert.NONE, weights),
                 floats(postAttentionNorm, normOffset),
-                router.isPresent() ? experts(router.get(), weights) : DecoderLayer.mlp(of(Expert.NONE, weights)),
+                router.isPresent()
+                        ? experts(router.get(), weights, ofExperts)
+                        : DecoderLayer.mlp(of(Expert.NONE, weights)),
                 new LayerExtras(layer, added, norms, behind, others));
     }
 
@@ -114,14 +121,17 @@ public record QuantizedLayer(
         return own;
     }
 
-    private static ExpertMlps experts(RouterWeights router, Map<LayerLinear, ? extends Weight> weights) {
+    private ExpertMlps experts(
+            RouterWeights router, Map<LayerLinear, ? extends Weight> weights, Map<Expert, Map<Linear, float[]>> added) {
         int count = router.router().length / router.columns();
         List<Mlp> routed = IntStream.range(0, count)
-                .mapToObj(index -> DecoderLayer.mlp(of(new Expert(index), weights)))
+                .mapToObj(index -> DecoderLayer.mlp(
+                        of(new Expert(index), weights), added.getOrDefault(new Expert(index), Map.of())))
                 .toList();
         Map<Linear, Weight> shared = of(Expert.SHARED, weights);
         return new ExpertMlps(
                 dense("router", router.router(), router.columns()),
+                floats(vectors.getOrDefault(LayerVector.ROUTER_BIAS, new short[0]), 0),
                 routed,
                 shared.isEmpty() ? Optional.empty() : Optional.of(DecoderLayer.mlp(shared)),
                 router.sharedGate().length == 0

@@ -74,7 +74,7 @@ public final class ScaleSearch {
         }
         // Without a norm in front there is nowhere for a scale to go: plain rounding is all there is.
         List<float[]> tried = !scales.folds(pair)
-                ? List.of(new float[0])
+                ? List.of(scales.ones(pair))
                 : scales(x, w).stream()
                         .map(scale -> scales.possible(pair, scale))
                         .toList();

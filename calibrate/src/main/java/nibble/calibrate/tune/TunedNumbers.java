@@ -83,8 +83,8 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset, f
             byte[] moved = numbers.codes.get(linear);
             linears.put(LayerLinear.of(linear), (moved == null ? codes : codes.withCodes(moved)).withScales(scales));
         });
-        Map<Linear, short[]> biases = new EnumMap<>(Linear.class);
-        fitted.extras().biases().forEach((linear, bias) -> biases.put(linear, halves(bias, 0)));
+        Map<LayerLinear, short[]> biases = new TreeMap<>();
+        fitted.extras().biases().forEach((linear, bias) -> biases.put(LayerLinear.of(linear), halves(bias, 0)));
         Map<LayerNorm, short[]> outNorms = new EnumMap<>(LayerNorm.class);
         outNorms.putAll(numbers.norms);
         short[] input = outNorms.remove(LayerNorm.ATTENTION_IN);

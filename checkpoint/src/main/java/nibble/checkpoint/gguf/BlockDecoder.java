@@ -13,6 +13,9 @@ public final class BlockDecoder {
     /** The sixteen values of the IQ4 types, denser around zero. */
     static final int[] IQ4_VALUES = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
+    /** Twice the values of a code of MXFP4: a sign, two bits of exponent, one of fraction. */
+    static final int[] E2M1_DOUBLED = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
     private static final ValueLayout.OfFloat FLOAT =
             ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
@@ -66,6 +69,7 @@ public final class BlockDecoder {
             }
             case IQ4_NL -> iq4(b, at + 2, half(b, at), y, to);
             case IQ4_XS -> iq4xs(b, at, y, to);
+            case MXFP4 -> mxfp4(b, at, y, to);
             case Q2_K -> KBlocks.q2(b, at, y, to);
             case Q3_K -> KBlocks.q3(b, at, y, to);
             case Q4_K -> KBlocks.q4(b, at, y, to);
@@ -96,6 +100,26 @@ public final class BlockDecoder {
             int second = pair >> 4 & 15 | (high >>> j + 16 & 1) << 4;
             y[to + j] = (first + offset) * d + m;
             y[to + j + 16] = (second + offset) * d + m;
+        }
+    }
+
+    /** Returns half the factor 2^(e - 127) of a block of MXFP4, as ggml has it. */
+    public static float halfPowerOfTwo(int e) {
+        return Float.intBitsToFloat(e < 2 ? 0x00200000 << e : e - 1 << 23);
+    }
+
+    /** Returns twice the value of a code of MXFP4. */
+    public static int e2m1Doubled(int code) {
+        return E2M1_DOUBLED[code];
+    }
+
+    /** e, then qs[16], pairs of codes. */
+    private static void mxfp4(ByteBuffer b, int at, float[] y, int to) {
+        float d = halfPowerOfTwo(b.get(at) & 255);
+        for (int j = 0; j < 16; j++) {
+            int pair = b.get(at + 1 + j);
+            y[to + j] = d * E2M1_DOUBLED[pair & 15];
+            y[to + j + 16] = d * E2M1_DOUBLED[pair >> 4 & 15];
         }
     }
 

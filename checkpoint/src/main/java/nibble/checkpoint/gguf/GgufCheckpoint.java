@@ -128,7 +128,8 @@ public final class GgufCheckpoint {
         Optional<Linear> stacked =
                 layer.matches() && architecture.mixesExperts() ? GgufNames.stacked(layer.group(2)) : Optional.empty();
         if (stacked.isPresent()) {
-            addExperts(path, tensor, Integer.parseInt(layer.group(1)), stacked.get());
+            String kind = layer.group(2).substring(layer.group(2).lastIndexOf('.'));
+            addExperts(path, tensor, Integer.parseInt(layer.group(1)), stacked.get(), kind);
             return;
         }
         String name = name(tensor.name());
@@ -143,18 +144,25 @@ public final class GgufCheckpoint {
                 name);
     }
 
-    /** The routed experts of a layer, [experts, out, in], as a matrix each. */
-    private void addExperts(Path path, GgufFile.Tensor tensor, int layer, Linear linear) {
-        if (tensor.shape().rank() != 3 || tensor.shape().dim(0) != experts || layer >= layers) {
+    /**
+     * The routed experts of a layer, [experts, out, in], as a matrix each; their biases, [experts, out], as a vector
+     * each.
+     */
+    private void addExperts(Path path, GgufFile.Tensor tensor, int layer, Linear linear, String kind) {
+        boolean bias = kind.equals(".bias");
+        if (tensor.shape().rank() != (bias ? 2 : 3) || tensor.shape().dim(0) != experts || layer >= layers) {
             throw new BadCheckpointException(
                     path,
                     "tensor " + tensor.name() + " is " + tensor.shape() + "; expected in layers 0 to " + (layers - 1)
-                            + " a matrix for each of " + experts + " experts; get the file again");
+                            + (bias ? " a vector" : " a matrix") + " for each of " + experts
+                            + " experts; get the file again");
         }
         Experts.Names names = architecture.expertNames().orElseThrow();
-        Shape shape = Shape.of(tensor.shape().dim(1), tensor.shape().dim(2));
+        Shape shape = bias
+                ? Shape.of(tensor.shape().dim(1))
+                : Shape.of(tensor.shape().dim(1), tensor.shape().dim(2));
         for (int index = 0; index < experts; index++) {
-            String within = names.path(linear, new Expert(index)) + ".weight";
+            String within = names.path(linear, new Expert(index)) + kind;
             add(path, part(tensor, shape, index * shape.elements()), TensorNames.layer(layer) + within);
         }
     }

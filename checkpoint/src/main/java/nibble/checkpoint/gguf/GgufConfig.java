@@ -80,7 +80,7 @@ final class GgufConfig {
     /** With llama.cpp's fixed choice for what the file does not say: whose weights have the sum 1. */
     private void experts(ObjectNode json, Experts.Names names) {
         long count = metadata.requiredInteger(key("expert_count"));
-        boolean mixtral = names.equals(Experts.Names.MIXTRAL);
+        boolean mixtral = names.equals(Experts.Names.MIXTRAL) || names.equals(Experts.Names.GPT_OSS);
         json.put(mixtral ? "num_local_experts" : "num_experts", count)
                 .put("num_experts_per_tok", metadata.requiredInteger(key("expert_used_count")));
         metadata.integer(key("expert_feed_forward_length"))

@@ -9,6 +9,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.TensorNames;
@@ -45,11 +46,14 @@ public final class GgufNames {
         return expert.isRouted() ? STACKED : expert.equals(Expert.SHARED) ? "_shexp" : "";
     }
 
-    /** Returns which linear of all routed experts a tensor holds, by its name inside {@code blk.N.}. */
+    /**
+     * Returns which linear of all routed experts a tensor holds, or the biases of which one, by its name inside {@code
+     * blk.N.}.
+     */
     static Optional<Linear> stacked(String within) {
+        String name = within.substring(0, within.lastIndexOf('.'));
         return Stream.of(Linear.GATE, Linear.UP, Linear.DOWN)
-                .filter(linear -> within.equals(
-                        linear(new LinearModule(linear.path(), List.of(linear), new Expert(0))) + ".weight"))
+                .filter(linear -> name.equals(linear(new LinearModule(linear.path(), List.of(linear), new Expert(0)))))
                 .findFirst();
     }
 
@@ -76,6 +80,9 @@ public final class GgufNames {
                 names.put(architecture.ggufNorm(norm) + ".bias", name + ".bias");
             }
         });
+        if (architecture.hasSinks()) {
+            names.put("attn_sinks.weight", "self_attn.sinks");
+        }
         names.put("attn_q_norm.weight", "self_attn.q_norm.weight");
         names.put("attn_k_norm.weight", "self_attn.k_norm.weight");
         for (LinearModule module : architecture.modules()) {
@@ -86,6 +93,9 @@ public final class GgufNames {
         }
         architecture.expertNames().ifPresent(experts -> {
             names.put(ROUTER, experts.router() + ".weight");
+            if (experts.equals(Experts.Names.GPT_OSS)) {
+                names.put("ffn_gate_inp.bias", experts.router() + ".bias");
+            }
             if (!experts.shared().isEmpty()) {
                 names.put(SHARED_GATE, experts.sharedGate() + ".weight");
                 for (Linear linear : List.of(Linear.GATE, Linear.UP, Linear.DOWN)) {

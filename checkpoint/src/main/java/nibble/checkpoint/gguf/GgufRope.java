@@ -135,6 +135,10 @@ final class GgufRope {
                 ORIGINAL,
                 metadata.integer(key("rope.scaling.original_context_length"))
                         .orElseGet(() -> metadata.requiredInteger(key("context_length"))));
+        if (architecture.hasSinks()) {
+            // gpt-oss's, whose files cannot say that bounds are not rounded.
+            scaling.put("truncate", false);
+        }
         metadata.number(key("rope.scaling.yarn_beta_fast")).ifPresent(beta -> scaling.put("beta_fast", beta));
         metadata.number(key("rope.scaling.yarn_beta_slow")).ifPresent(beta -> scaling.put("beta_slow", beta));
         return scaling;

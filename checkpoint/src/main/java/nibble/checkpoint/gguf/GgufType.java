@@ -25,6 +25,7 @@ public enum GgufType {
     Q6_K(14, 256, 210),
     IQ4_NL(20, 32, 18),
     IQ4_XS(23, 256, 136),
+    MXFP4(39, 32, 17),
     Q8_1(9, 32, 40, false),
     Q8_K(15, 256, 292, false),
     IQ2_XXS(16, 256, 66, false),
@@ -41,7 +42,6 @@ public enum GgufType {
     IQ1_M(29, 256, 56, false),
     TQ1_0(34, 256, 54, false),
     TQ2_0(35, 256, 66, false),
-    MXFP4(39, 32, 17, false),
     NVFP4(40, 64, 36, false),
     Q1_0(41, 128, 18, false),
     Q2_0(42, 64, 18, false);

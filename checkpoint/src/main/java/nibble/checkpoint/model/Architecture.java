@@ -14,6 +14,7 @@ import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.Multipliers;
+import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 
@@ -122,6 +123,16 @@ public class Architecture {
         return false;
     }
 
+    /** Returns whether softmax of attention has a score beside those of keys, one for each head. */
+    public boolean hasSinks() {
+        return false;
+    }
+
+    /** Returns whether weights quantized so are read as a source, like dense ones: {@code quant_method}. */
+    boolean readsAsDense(String method) {
+        return false;
+    }
+
     /** Returns what queries and keys pass before rope. */
     public HeadNorm headNorm() {
         return HeadNorm.NONE;
@@ -196,6 +207,11 @@ public class Architecture {
     /** Whether queries and keys of a layer turn. */
     boolean hasRope(ConfigKeys keys, int layer) {
         return true;
+    }
+
+    /** The scaling of rope where the config has none of the keys that say it. */
+    Rope.Scaling scaling() {
+        return new Rope.None();
     }
 
     /** The base of rope in layers of a kind, where the config does not say. */

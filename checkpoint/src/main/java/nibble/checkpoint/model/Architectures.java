@@ -19,7 +19,8 @@ public final class Architectures {
                     GemmaFamily.ALL,
                     GraniteFamily.ALL,
                     OlmoFamily.ALL,
-                    MixtureFamily.ALL)
+                    MixtureFamily.ALL,
+                    GptOssFamily.ALL)
             .flatMap(List::stream)
             .toList();
 
@@ -31,7 +32,6 @@ public final class Architectures {
             Map.entry("DeepseekV3ForCausalLM", "mixture of experts, latent attention"),
             Map.entry("Llama4ForCausalLM", "mixture of experts, layers without rope"),
             Map.entry("Llama4ForConditionalGeneration", "mixture of experts, layers without rope"),
-            Map.entry("GptOssForCausalLM", "mixture of experts, attention sinks"),
             Map.entry("Gemma3ForConditionalGeneration", "text and images"),
             Map.entry("PhiForCausalLM", "LayerNorm, biases of all linears"),
             Map.entry("Phi4MMForCausalLM", "several modalities"),

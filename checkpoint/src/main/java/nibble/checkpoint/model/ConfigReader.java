@@ -70,7 +70,10 @@ final class ConfigReader {
                 dtype(keys),
                 bos.isEmpty() ? -1 : bos.getFirst(),
                 eos,
-                keys.object("quantization_config").map(object -> QuantizationConfig.read(configJson, object)),
+                keys.object("quantization_config")
+                        .filter(object -> !architecture.readsAsDense(
+                                object.path("quant_method").asText()))
+                        .map(object -> QuantizationConfig.read(configJson, object)),
                 json);
     }
 

@@ -46,6 +46,25 @@ final class ExpertKeys {
                         Names.MIXTRAL));
     }
 
+    /** gpt-oss's: {@code intermediate_size} is the width of an expert, and everything has a bias. */
+    static Experts gptOss(ConfigKeys keys) {
+        String key = keys.value(COUNT).isPresent() ? COUNT : LOCAL_COUNT;
+        return checked(
+                keys,
+                key,
+                new Experts(
+                                keys.integerIfPresent(key, 1, MOST).orElse(128),
+                                keys.integerIfPresent("num_experts_per_tok", 1, MOST)
+                                        .or(() -> keys.integerIfPresent("experts_per_token", 1, MOST))
+                                        .orElse(4),
+                                keys.integer("intermediate_size", 1, MOST_WIDTH),
+                                true,
+                                Shared.NONE,
+                                Set.of(),
+                                Names.GPT_OSS)
+                        .withBiases());
+    }
+
     /** OLMoE's: {@code intermediate_size} is the width of an expert. */
     static Experts olmoe(ConfigKeys keys) {
         String key = keys.value(COUNT).isPresent() ? COUNT : LOCAL_COUNT;

@@ -16,9 +16,17 @@ import java.util.stream.IntStream;
  * @param shared the expert that every token passes
  * @param denseLayers layers with one MLP, of the model's {@code intermediate_size}
  * @param names of the tensors
+ * @param biased whether router and experts have biases
  */
 public record Experts(
-        int count, int chosen, int width, boolean normalized, Shared shared, Set<Integer> denseLayers, Names names) {
+        int count,
+        int chosen,
+        int width,
+        boolean normalized,
+        Shared shared,
+        Set<Integer> denseLayers,
+        Names names,
+        boolean biased) {
 
     /** Experts of a layer: far above any model. */
     public static final int MOST = 1 << 14;
@@ -66,6 +74,10 @@ public record Experts(
         public static final Names MIXTRAL =
                 new Names("block_sparse_moe.gate", "block_sparse_moe.experts", "w1", "w3", "w2", "", "");
 
+        /** gpt-oss's, which has no shared expert. */
+        public static final Names GPT_OSS =
+                new Names("mlp.router", "mlp.experts", "gate_proj", "up_proj", "down_proj", "", "");
+
         /** Returns the path of a linear of an expert inside its decoder layer. */
         public String path(Linear linear, Expert expert) {
             if (!expert.isRouted()) {
@@ -83,6 +95,23 @@ public record Experts(
 
     public Experts {
         denseLayers = Set.copyOf(denseLayers);
+    }
+
+    /** Describes experts without biases. */
+    Experts(
+            int count,
+            int chosen,
+            int width,
+            boolean normalized,
+            Shared shared,
+            Set<Integer> denseLayers,
+            Names names) {
+        this(count, chosen, width, normalized, shared, denseLayers, names, false);
+    }
+
+    /** Returns these experts with biases of the router and of each linear. */
+    Experts withBiases() {
+        return new Experts(count, chosen, width, normalized, shared, denseLayers, names, true);
     }
 
     /** Returns whether a layer has experts. */
@@ -120,6 +149,11 @@ public record Experts(
     /** Names the router's weight, [experts, hidden]. */
     public String router(int layer) {
         return TensorNames.layer(layer) + names.router() + ".weight";
+    }
+
+    /** Names the router's bias, [experts]. */
+    public String routerBias(int layer) {
+        return TensorNames.layer(layer) + names.router() + ".bias";
     }
 
     /** Names the weight of the shared expert's gate, [1, hidden]. */

@@ -43,7 +43,7 @@ public record GgufTraits(
      * Returns whether llama.cpp brings the weights of the chosen experts to a sum of 1, which the file does not say.
      */
     public boolean normalizesExperts() {
-        return name.equals("llama") || name.equals("qwen3moe");
+        return name.equals("llama") || name.equals("qwen3moe") || name.equals("gpt-oss");
     }
 
     /** Describes one that has nothing of its own. */

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Optional;
+import java.util.SequencedMap;
 import java.util.Set;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.layer.LayerNorm;
@@ -153,16 +154,7 @@ public record ModelConfig(
 
     /** Returns a vector that only some architectures have in a layer, if this one has it. */
     public Optional<TensorSpec> vector(LayerVector vector, int layer) {
-        return switch (vector) {
-            case ATTENTION_IN_BIAS -> normBias(LayerNorm.ATTENTION_IN, layer);
-            case MLP_IN_BIAS -> normBias(LayerNorm.MLP_IN, layer);
-        };
-    }
-
-    private Optional<TensorSpec> normBias(LayerNorm norm, int layer) {
-        return Optional.ofNullable(architecture.norms().get(norm))
-                .filter(_ -> architecture.biasesNorms())
-                .map(name -> new TensorSpec(TensorNames.layer(layer) + name + ".bias", dtype, Shape.of(hiddenSize)));
+        return new VectorTensors(this).vector(vector, layer);
     }
 
     /** Returns the number of values that the norm of queries has a gain for; 0 where there is none. */
@@ -343,11 +335,19 @@ public record ModelConfig(
         throw new IllegalArgumentException(module.path() + " without " + linear.path());
     }
 
-    /** Returns the bias [out] of a linear, if it has one. */
+    /** Returns the bias [out] of a linear of attention, or of the MLP of a layer without experts, if it has one. */
     public Optional<TensorSpec> bias(Linear linear, int layer) {
-        return biases.contains(linear)
-                ? Optional.of(new TensorSpec(linear.module(layer) + ".bias", dtype, Shape.of(outFeatures(linear))))
-                : Optional.empty();
+        return bias(LayerLinear.of(linear), layer);
+    }
+
+    /** Returns the bias [out] of a linear of a layer, perhaps of one of its experts, if it has one. */
+    public Optional<TensorSpec> bias(LayerLinear linear, int layer) {
+        return new VectorTensors(this).bias(linear, layer);
+    }
+
+    /** Returns the biases of a layer's linears, those of experts too, in canonical order. */
+    public SequencedMap<LayerLinear, TensorSpec> biases(int layer) {
+        return new VectorTensors(this).biases(layer);
     }
 
     /**

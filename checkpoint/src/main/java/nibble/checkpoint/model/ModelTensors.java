@@ -48,10 +48,14 @@ record ModelTensors(ModelConfig config) {
                 config.norm(LayerNorm.MLP_IN, layer).ifPresent(name -> specs.add(norm(name)));
                 config.vector(LayerVector.MLP_IN_BIAS, layer).ifPresent(specs::add);
                 config.experts(layer).ifPresent(found -> specs.addAll(gates(found, layer)));
+                config.vector(LayerVector.ROUTER_BIAS, layer).ifPresent(specs::add);
             }
             specs.add(config.spec(module, layer));
-            if (!module.expert().isPart()) {
-                module.parts().forEach(part -> config.bias(part, layer).ifPresent(specs::add));
+            module.parts()
+                    .forEach(part -> config.bias(new LayerLinear(part, module.expert()), layer)
+                            .ifPresent(specs::add));
+            if (module.parts().contains(Linear.O)) {
+                config.vector(LayerVector.SINKS, layer).ifPresent(specs::add);
             }
         }
         config.norm(LayerNorm.MLP_OUT, layer).ifPresent(name -> specs.add(norm(name)));

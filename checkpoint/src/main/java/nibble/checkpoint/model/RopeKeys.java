@@ -46,7 +46,7 @@ final class RopeKeys {
                     "rope_scaling (" + scaling.get() + ") and rope_parameters (" + parameters.get()
                             + ") differ; keep the one that the model was trained with");
         }
-        return parameters.or(() -> scaling).orElseGet(() -> new Rope(theta, new Rope.None(), share));
+        return parameters.or(() -> scaling).orElseGet(() -> new Rope(theta, architecture.scaling(), share));
     }
 
     /** An empty object says nothing. */

@@ -21,6 +21,11 @@ public final class TensorNames {
         return "model.layers." + layer + ".";
     }
 
+    /** Names the scores that softmax has beside those of keys, [heads]. */
+    public static String sinks(int layer) {
+        return layer(layer) + "self_attn.sinks";
+    }
+
     /** Names the gain of the norm of queries, {@link ModelConfig#queryNormWidth} values. */
     public static String queryNorm(int layer) {
         return layer(layer) + "self_attn.q_norm.weight";

@@ -56,7 +56,7 @@ public final class BlockEncoder {
                                     type, rows, i * elements, count, importance, b, i * type.blockBytes()));
                 }
             }
-            case F32, F16, BF16, Q8_0 -> plain(type, rows, b);
+            case F32, F16, BF16, Q8_0, MXFP4 -> plain(type, rows, b);
             case IQ4_NL, IQ4_XS -> throw new IllegalArgumentException(type + " is read, not written");
         }
     }
@@ -87,6 +87,7 @@ public final class BlockEncoder {
                 case Q4_1 -> blocks.withMinimum(row, from, 15, at);
                 case Q5_1 -> blocks.withMinimum(row, from, 31, at);
                 case Q8_0 -> blocks.bytes(row, from, at);
+                case MXFP4 -> MxEncoder.encode(row, from, b.array(), at);
                 default -> throw new IllegalArgumentException(type + " is no formula");
             }
         }

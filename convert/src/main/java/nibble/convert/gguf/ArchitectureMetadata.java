@@ -46,7 +46,9 @@ final class ArchitectureMetadata {
     private void experts(Experts experts) {
         pairs.put("expert_count", new U32(experts.count()));
         pairs.put("expert_used_count", new U32(experts.chosen()));
-        if (experts.width() != config.intermediateSize() || config.json().has("moe_intermediate_size")) {
+        if (experts.biased()
+                || experts.width() != config.intermediateSize()
+                || config.json().has("moe_intermediate_size")) {
             pairs.put("expert_feed_forward_length", new U32(experts.width()));
         }
         if (experts.shared().exists()) {

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.SequencedMap;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.gguf.GgufValue;
 import nibble.checkpoint.gguf.GgufValue.F32;
 import nibble.checkpoint.gguf.GgufValue.I32;
@@ -89,7 +90,7 @@ final class GeneralMetadata {
                 repository,
                 source.config().quantization().isPresent(),
                 parameters);
-        general.pairs.put("general.file_type", new U32(mix.fileType()));
+        general.pairs.put("general.file_type", new U32(fileType(source, mix)));
         general.pairs.put("general.quantization_version", new U32(2));
         return general.pairs;
     }
@@ -227,5 +228,13 @@ final class GeneralMetadata {
         }
         String whole = String.valueOf((long) Math.rint(scaled)).replaceFirst("^0+", "");
         return String.format(Locale.ROOT, "%." + Math.max(2 - whole.length(), 0) + "f%s", scaled, suffix);
+    }
+
+    /** A file that keeps experts in MXFP4 beside floats or bytes is of that type, as in llama.cpp's converter. */
+    private static int fileType(Checkpoint source, GgufMix mix) {
+        boolean kept = source.names().stream()
+                .flatMap(name -> source.stored(name).stream())
+                .anyMatch(stored -> stored.storage().equals(GgufType.MXFP4.name()));
+        return kept && !mix.searchesScales() ? GgufMix.MXFP4_MOE.fileType() : mix.fileType();
     }
 }

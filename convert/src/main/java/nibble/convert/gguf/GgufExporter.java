@@ -1,5 +1,7 @@
 package nibble.convert.gguf;
 
+import java.lang.foreign.MemorySegment;
+import java.lang.foreign.ValueLayout;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -14,6 +16,7 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
+import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufNames;
 import nibble.checkpoint.gguf.GgufPlan;
 import nibble.checkpoint.gguf.GgufSplit;
@@ -217,12 +220,17 @@ public final class GgufExporter {
         }
         for (int part = 0; part < 3; part++) {
             int of = part;
-            items.add(stacked(
-                    IntStream.range(0, experts.count())
-                            .mapToObj(
-                                    index -> experts.modules(new Expert(index)).get(of))
-                            .toList(),
-                    layer));
+            List<LinearModule> modules = IntStream.range(0, experts.count())
+                    .mapToObj(index -> experts.modules(new Expert(index)).get(of))
+                    .toList();
+            items.add(stacked(modules, layer));
+            if (experts.biased()) {
+                items.add(tensors.stackedVectors(
+                        block + GgufNames.linear(modules.getFirst()) + ".bias",
+                        modules.stream()
+                                .map(module -> module.name(layer) + ".bias")
+                                .toList()));
+            }
         }
         return items;
     }
@@ -230,10 +238,12 @@ public final class GgufExporter {
     /** The same linear of all routed experts, [experts, out, in]. */
     private GgufItem stacked(List<LinearModule> modules, int layer) {
         LinearModule first = modules.getFirst();
-        GgufType type = mix.linear(first, layer, config, importance.isPresent());
+        GgufType type = type(first, first, layer);
         int out = config.outFeatures(first);
         Shape one = Shape.of(out, config.inFeatures(first));
         int rowBytes = Math.toIntExact(type.bytes(config.inFeatures(first)));
+        // Missing importance is found before anything is written.
+        columns(first, layer, 0, modules);
         return new GgufItem(
                 new GgufPlan.Entry(
                         tensorName(first, layer), type, Shape.of(modules.size(), out, config.inFeatures(first))),
@@ -241,11 +251,28 @@ public final class GgufExporter {
                         .flatMap(module -> sources(module, layer).stream())
                         .toList(),
                 () -> {
-                    List<EncodedRows> bodies = modules.stream()
-                            .map(module -> body(module, 0, layer, type, one, null))
+                    List<EncodedRows> bodies = IntStream.range(0, modules.size())
+                            .mapToObj(i -> body(modules.get(i), 0, layer, type, one, columns(first, layer, i, modules)))
                             .toList();
                     return EncodedRows.stacked(bodies, out, rowBytes);
                 });
+    }
+
+    private float @Nullable [] columns(LinearModule first, int layer, int expert, List<LinearModule> modules) {
+        return importance
+                .map(found -> found.columns(tensorName(first, layer), expert, modules.size(), config.inFeatures(first)))
+                .orElse(null);
+    }
+
+    /** The type of a linear in the file; what is MXFP4 already stays as it is, with whatever mix. */
+    private GgufType type(LinearModule named, LinearModule module, int layer) {
+        return isMx(module, layer) ? GgufType.MXFP4 : mix.linear(named, layer, config, importance.isPresent());
+    }
+
+    private boolean isMx(LinearModule module, int layer) {
+        return source.stored(config.spec(module, layer).name())
+                .filter(stored -> stored.storage().equals(GgufType.MXFP4.name()))
+                .isPresent();
     }
 
     private List<String> sources(LinearModule module, int layer) {
@@ -294,7 +321,7 @@ public final class GgufExporter {
      */
     private GgufItem linear(LinearModule named, LinearModule module, int firstRow, int layer) {
         String name = tensorName(named, layer);
-        GgufType type = mix.linear(named, layer, config, importance.isPresent());
+        GgufType type = type(named, module, layer);
         Shape shape = Shape.of(config.outFeatures(named), config.inFeatures(named));
         float @Nullable [] columns = importance
                 .map(found -> found.columns(name, config.inFeatures(named)))
@@ -320,6 +347,11 @@ public final class GgufExporter {
                 return (first, count, into) -> exact.get().rows(first, count, into, from);
             }
             rows = StoredRows.of(packed);
+        } else if (isMx(module, layer)) {
+            GgufBlocks blocks = source.blocks(label).orElseThrow();
+            int rowBytes = Math.toIntExact(blocks.rowBytes());
+            return (first, count, into) -> MemorySegment.copy(
+                    blocks.data(), ValueLayout.JAVA_BYTE, first * rowBytes, into, 0, count * rowBytes);
         } else {
             rows = tensors.checked(StoredRows.of(source.stored(label).orElseThrow()), label);
         }

@@ -4,6 +4,7 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
+import nibble.checkpoint.model.GptOssFamily;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.PhiFamily;
@@ -75,7 +76,8 @@ final class GgufForm {
             }
             case Rope.Yarn yarn -> {
                 double usual = 0.1 * Math.log(yarn.factor()) + 1;
-                if (!yarn.truncate() || Math.abs(yarn.attentionFactor() / usual - 1) > TOLERANCE) {
+                boolean gptOss = architecture == GptOssFamily.GPT_OSS;
+                if (!yarn.truncate() && !gptOss || Math.abs(yarn.attentionFactor() / usual - 1) > TOLERANCE) {
                     throw none(
                             source,
                             "rope scaling \"yarn\" with attention factor " + yarn.attentionFactor()

@@ -25,7 +25,9 @@ public enum GgufMix {
     Q4_K_M(15, GgufType.Q4_K),
     Q5_K_S(16, GgufType.Q5_K),
     Q5_K_M(17, GgufType.Q5_K),
-    Q6_K(18, GgufType.Q6_K);
+    Q6_K(18, GgufType.Q6_K),
+    /** Experts in MXFP4, all else in 8 bits. */
+    MXFP4_MOE(38, GgufType.Q8_0);
 
     private final int fileType;
     private final GgufType base;
@@ -68,7 +70,7 @@ public enum GgufMix {
     /** Returns whether scales are searched, so that importance can weigh the search. */
     public boolean searchesScales() {
         return switch (this) {
-            case F32, F16, BF16, Q8_0 -> false;
+            case F32, F16, BF16, Q8_0, MXFP4_MOE -> false;
             default -> true;
         };
     }
@@ -100,6 +102,9 @@ public enum GgufMix {
      *     minimum in the first layers' down projection
      */
     GgufType linear(LinearModule module, int layer, ModelConfig config, boolean weighted) {
+        if (this == MXFP4_MOE && module.expert().isRouted()) {
+            return fitting(GgufType.MXFP4, config.inFeatures(module));
+        }
         GgufType wanted = switch (module.parts().getFirst()) {
             // llama.cpp counts a fused q, k and v as a v.
             case Q -> module.isFused() ? value(layer, config) : base;

@@ -41,6 +41,19 @@ final class SourceTensors {
                 () -> encoder(from, GgufType.F32, shape, null, rows));
     }
 
+    /** Vectors of one length in fp32, each a row. */
+    GgufItem stackedVectors(String name, List<String> from) {
+        List<GgufItem> vectors =
+                from.stream().map(each -> vector(name, each, x -> x)).toList();
+        Shape one = vectors.getFirst().entry().shape();
+        int length = Math.toIntExact(one.elements());
+        return new GgufItem(
+                new GgufPlan.Entry(name, GgufType.F32, Shape.of(from.size(), length)),
+                from,
+                () -> EncodedRows.stacked(
+                        vectors.stream().map(vector -> vector.body().get()).toList(), 1, Float.BYTES * length));
+    }
+
     /** A matrix whose rows are those of the source. */
     GgufItem matrix(String name, String from, GgufType type) {
         StoredTensor stored = source.stored(from).orElseThrow();

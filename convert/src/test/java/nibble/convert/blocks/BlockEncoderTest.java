@@ -51,7 +51,7 @@ class BlockEncoderTest {
                 assertThat(found).as(type.name()).isEqualTo(expected);
                 types++;
             }
-            assertThat(types).isEqualTo(5);
+            assertThat(types).isEqualTo(6);
         }
     }
 

@@ -9,6 +9,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Optional;
@@ -54,7 +55,6 @@ class GgufScalesTest {
         "IQ1_M, 29, 256, 56, 48, 00000000 00c00070",
         "TQ1_0, 34, 256, 54, 52, 007e",
         "TQ2_0, 35, 256, 66, 64, 007e",
-        "MXFP4, 39, 32, 17, 0, ff",
         "Q1_0, 41, 128, 18, 0, 007e",
         "Q2_0, 42, 64, 18, 0, 007e",
         "Q8_K, 15, 256, 292, 0, 0000c07f",
@@ -62,6 +62,22 @@ class GgufScalesTest {
     })
     void a_scale_that_is_no_number_is_found_in_types_that_are_only_listed(
             String name, int type, int elements, int bytes, int place, String scale) throws IOException {
+        assertThat(findings(name, type, elements, bytes, place, scale))
+                .hasSize(2)
+                .allSatisfy(findings -> assertThat(findings)
+                        .anySatisfy(finding -> assertThat(finding.message())
+                                .contains("architecture \"llama\" with experts", "is not yet supported")));
+    }
+
+    @Test
+    void an_exponent_that_is_no_number_is_found_in_mxfp4() throws IOException {
+        assertThat(findings("MXFP4", 39, 32, 17, 0, "ff")).hasSize(2);
+    }
+
+    /** What is found in a sound file, and in one with a scale that is no number, which is found and nothing else. */
+    private List<List<Finding>> findings(String name, int type, int elements, int bytes, int place, String scale)
+            throws IOException {
+        List<List<Finding>> all = new ArrayList<>();
         byte[] no = HexFormat.of().parseHex(scale.replace(" ", ""));
         for (boolean planted : new boolean[] {false, true}) {
             byte[] blocks = new byte[2 * bytes];
@@ -78,10 +94,9 @@ class GgufScalesTest {
                     .allSatisfy(finding -> assertThat(finding.message())
                             .contains("tensor blk.0.ffn_gate_exps.weight " + (elements == 1 ? "element" : "block")
                                     + " 1 "));
-            assertThat(findings)
-                    .anySatisfy(finding -> assertThat(finding.message())
-                            .contains("architecture \"llama\" with experts", "is not yet supported"));
+            all.add(findings);
         }
+        return all;
     }
 
     /** A file of a mixture of experts, as far as checks that do not know its architecture go. */

@@ -11,9 +11,17 @@ import nibble.checkpoint.model.ModelConfig;
  * @param window the last positions that a query sees, its own included: from {@code position - window + 1} on
  * @param scale factor of a query's product with a key
  * @param cap c of {@code c tanh(score / c)} in front of softmax; 0 for none
+ * @param sinks [heads]: a score that softmax has beside those of keys, whose share no value gets; {@link #NO_SINKS}
  */
-public record AttentionShape(int heads, int kvHeads, int headDim, int window, float scale, float cap) {
+public record AttentionShape(int heads, int kvHeads, int headDim, int window, float scale, float cap, float[] sinks) {
+    /** Stands for softmax over keys alone. */
+    public static final float[] NO_SINKS = {};
+
     public AttentionShape {
+        if (sinks.length != 0 && sinks.length != heads) {
+            throw new IllegalArgumentException("attention with " + sinks.length + " sinks for " + heads + " heads");
+        }
+        sinks = sinks.length == 0 ? NO_SINKS : sinks;
         if (window < 1) {
             throw new IllegalArgumentException("attention to a window of " + window + " positions; at least 1 needed");
         }
@@ -24,6 +32,21 @@ public record AttentionShape(int heads, int kvHeads, int headDim, int window, fl
         if (!(cap >= 0)) {
             throw new IllegalArgumentException("attention with scores capped at " + cap + "; at least 0 needed");
         }
+    }
+
+    /** Describes heads without sinks. */
+    public AttentionShape(int heads, int kvHeads, int headDim, int window, float scale, float cap) {
+        this(heads, kvHeads, headDim, window, scale, cap, NO_SINKS);
+    }
+
+    /** Returns the same heads with other sinks. */
+    public AttentionShape withSinks(float[] others) {
+        return new AttentionShape(heads, kvHeads, headDim, window, scale, cap, others);
+    }
+
+    /** Returns whether softmax has a score beside those of keys. */
+    public boolean hasSinks() {
+        return sinks.length > 0;
     }
 
     /** Describes heads whose scores are scaled by 1/√head_dim and not capped. */

@@ -246,13 +246,18 @@ final class CudaLayer implements AutoCloseable {
         source.mlps().forEach(_ -> gateUp.addAll(List.of(placed.remove(), placed.remove())));
         List<Mlp> mlps = new ArrayList<>();
         for (int i = 0; i < source.mlps().size(); i++) {
-            mlps.add(new Mlp(gateUp.get(2 * i), gateUp.get(2 * i + 1), placed.remove()));
+            mlps.add(new Mlp(
+                    gateUp.get(2 * i),
+                    gateUp.get(2 * i + 1),
+                    placed.remove(),
+                    source.mlps().get(i).biases()));
         }
         return switch (source) {
             case Mlp _ -> mlps.getFirst();
             case ExpertMlps experts ->
                 new ExpertMlps(
                         placed.remove(),
+                        experts.routerBias(),
                         mlps.subList(0, experts.routed().size()),
                         experts.shared().map(_ -> mlps.getLast()),
                         experts.sharedGate().map(_ -> placed.remove()));

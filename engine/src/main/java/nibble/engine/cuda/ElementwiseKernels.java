@@ -19,6 +19,7 @@ import nibble.engine.tensor.Weight;
 final class ElementwiseKernels {
     private static final int THREADS = 256;
     private static final int ROPE_THREADS = 128;
+    private static final int GLU_THREADS = 128;
 
     private final CudaResources card;
     private final KeptVectors vectors;
@@ -163,6 +164,7 @@ final class ElementwiseKernels {
         String kernel = switch (activation) {
             case SILU -> "swiglu";
             case GELU_TANH -> "geglu";
+            case CLAMPED_SWIGLU -> "clamped_swiglu";
         };
         elementwise(kernel, CudaMatrix.of(card, out, false).elements(), gate, up, out);
     }
@@ -211,5 +213,32 @@ final class ElementwiseKernels {
 
     private Kernel kernel(String name) {
         return card.kernels().kernel("elementwise.cu", name, Map.of());
+    }
+
+    /**
+     * Computes {@code out = activation(gate) * up} for the rows of a product with gate and up together.
+     *
+     * @param gateUp the matrix of both: where it is quantized they are interleaved by eight
+     */
+    void gluOfRows(Activation activation, CudaWeight gateUp, CudaMatrix both, CudaMatrix out) {
+        int mlp = out.columns();
+        boolean interleaved = gateUp instanceof CudaWeight.Tiled;
+        String name = switch (activation) {
+            case SILU -> "swiglu_rows";
+            case GELU_TANH -> "geglu_rows";
+            case CLAMPED_SWIGLU -> "clamped_swiglu_rows";
+        };
+        kernel(name)
+                .launch(
+                        card.stream(),
+                        new Kernel.Grid(Math.ceilDiv(mlp / 8, GLU_THREADS), out.rows(), 1),
+                        GLU_THREADS,
+                        0,
+                        both.address(),
+                        both.columns(),
+                        interleaved ? 16 : 8,
+                        interleaved ? 8 : mlp,
+                        out.address(),
+                        mlp);
     }
 }

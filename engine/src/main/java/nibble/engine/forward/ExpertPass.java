@@ -6,6 +6,7 @@ import java.util.Optional;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Experts;
+import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.backend.Backend;
@@ -41,7 +42,7 @@ final class ExpertPass {
      * @param normed what goes into router and experts, [rows, hidden]
      */
     void run(ExpertMlps layer, Matrix normed, Matrix hidden, Taps taps) {
-        Routing routing = route(layer.router(), normed);
+        Routing routing = route(layer, normed);
         int tokens = normed.rows();
         try (Matrix products = backend.allocate(tokens * config.chosen(), normed.columns())) {
             int[] places = new int[tokens * config.chosen()];
@@ -68,7 +69,7 @@ final class ExpertPass {
 
     /** Returns, for each expert, the rows that the router sends to it, ascending. */
     int[][] routed(ExpertMlps layer, Matrix normed) {
-        return route(layer.router(), normed).rows(config.count());
+        return route(layer, normed).rows(config.count());
     }
 
     /** Returns what goes into an expert's down for the rows of {@code input}; the caller closes it. */
@@ -76,10 +77,14 @@ final class ExpertPass {
         return activated(layer.of(expert), expert, input, Taps.NONE);
     }
 
-    private Routing route(Weight router, Matrix normed) {
+    private Routing route(ExpertMlps layer, Matrix normed) {
         try (Matrix logits = backend.allocateSingle(normed.rows(), config.count())) {
-            backend.linear(router, normed, logits);
-            return Routing.of(config, backend.download(logits));
+            backend.linear(layer.router(), normed, logits);
+            float[] scores = backend.download(logits);
+            for (int i = 0; i < scores.length && layer.routerBias().length > 0; i++) {
+                scores[i] += layer.routerBias()[i % layer.routerBias().length];
+            }
+            return Routing.of(config, scores);
         }
     }
 
@@ -92,6 +97,7 @@ final class ExpertPass {
                 if (products.isPresent()) {
                     // The rows of the input are not needed any more.
                     backend.linear(mlp.down(), activated, input);
+                    addBias(mlp, Linear.DOWN, input);
                     backend.copyRows(input, 0, rows.length, products.get(), first);
                 }
             }
@@ -105,6 +111,8 @@ final class ExpertPass {
         try {
             try (Matrix up = backend.allocate(input.rows(), width)) {
                 backend.linears(List.of(mlp.gate(), mlp.up()), input, List.of(gate, up));
+                addBias(mlp, Linear.GATE, gate);
+                addBias(mlp, Linear.UP, up);
                 backend.glu(activation, gate, up, gate);
             }
             taps.tap(LinearInput.DOWN, expert, gate);
@@ -112,6 +120,13 @@ final class ExpertPass {
         } catch (RuntimeException e) {
             gate.close();
             throw e;
+        }
+    }
+
+    private void addBias(Mlp mlp, Linear linear, Matrix into) {
+        float[] bias = mlp.biases().get(linear);
+        if (bias != null) {
+            backend.addBias(bias, into);
         }
     }
 
@@ -131,6 +146,7 @@ final class ExpertPass {
         try (Matrix activated = activated(mlp, Expert.SHARED, normed, taps);
                 Matrix product = backend.allocate(rows.length, normed.columns())) {
             backend.linear(mlp.down(), activated, product);
+            addBias(mlp, Linear.DOWN, product);
             backend.mixRows(product, rows, weights, hidden);
         }
     }

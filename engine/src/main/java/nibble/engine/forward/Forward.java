@@ -139,10 +139,15 @@ public final class Forward implements AutoCloseable {
 
     /** Computes {@link #layer} with an attention of its own. */
     public void layer(DecoderLayer layer, Matrix hidden, RowAttention attention) {
+        attention(layer, hidden, attention);
+        mlp(layer, hidden);
+    }
+
+    /** Computes the attention half of {@link #layer} with an attention of its own. */
+    public void attention(DecoderLayer layer, Matrix hidden, RowAttention attention) {
         Scratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attention.run(layer, s.query, s.key, s.value, s.attended));
         addAttended(layer, hidden, s);
-        addMlp(layer, hidden, Taps.NONE, s);
     }
 
     /** Returns what turns rows that stand at any positions, none of them beyond the trained context. */
@@ -222,7 +227,8 @@ public final class Forward implements AutoCloseable {
 
     /** Returns the heads of a layer. */
     public AttentionShape shape(DecoderLayer layer) {
-        return AttentionShape.of(config, config.attention(layer.extras().layer()));
+        return AttentionShape.of(config, config.attention(layer.extras().layer()))
+                .withSinks(layer.extras().vector(LayerVector.SINKS));
     }
 
     private void attendCached(DecoderLayer layer, Scratch s, KeyValueCache cache, int index) {

@@ -185,12 +185,12 @@ public final class ReferenceBackend extends HostBackend {
             for (int h = 0; h < s.heads(); h++) {
                 int row = t * s.queryColumns() + h * d;
                 int kvHead = t / length * keyRows * s.keyColumns() + h / (s.heads() / s.kvHeads()) * d;
-                double max = Double.NEGATIVE_INFINITY;
+                double max = s.hasSinks() ? s.sinks()[h] : Double.NEGATIVE_INFINITY;
                 for (int j = firstSeen; j < seen; j++) {
                     p[j] = capped(scale * dot(q, row, k, j * s.keyColumns() + kvHead, d), s.cap());
                     max = Math.max(max, p[j]);
                 }
-                double sum = 0;
+                double sum = s.hasSinks() ? Math.exp(s.sinks()[h] - max) : 0;
                 for (int j = firstSeen; j < seen; j++) {
                     p[j] = Math.exp(p[j] - max);
                     sum += p[j];
@@ -230,13 +230,20 @@ public final class ReferenceBackend extends HostBackend {
         float[] u = HostMatrix.values(up);
         float[] o = HostMatrix.values(out);
         for (int i = 0; i < o.length; i++) {
-            double x = g[i];
-            double activated = switch (activation) {
-                case SILU -> x / (1 + Math.exp(-x));
-                case GELU_TANH -> x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x)));
-            };
-            o[i] = (float) (activated * u[i]);
+            o[i] = (float) glu(activation, g[i], u[i]);
         }
+    }
+
+    private static double glu(Activation activation, double x, double up) {
+        return switch (activation) {
+            case SILU -> x / (1 + Math.exp(-x)) * up;
+            case GELU_TANH -> x / 2 * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x))) * up;
+            case CLAMPED_SWIGLU -> {
+                double gate = Math.min(x, Activation.CLAMPED_LIMIT);
+                double clamped = Math.clamp(up, -Activation.CLAMPED_LIMIT, Activation.CLAMPED_LIMIT);
+                yield (clamped + 1) * gate / (1 + Math.exp(-Activation.CLAMPED_FACTOR * gate));
+            }
+        };
     }
 
     @Override

@@ -22,6 +22,7 @@ import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.Cap;
 import nibble.engine.host.vector.CausalAttention;
 import nibble.engine.host.vector.Centering;
+import nibble.engine.host.vector.ClampedSwiglu;
 import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Geglu;
 import nibble.engine.host.vector.Lanes;
@@ -274,7 +275,8 @@ public final class VectorBackend extends HostBackend {
         return activations().bytes()
                 && queries <= FewRows.MOST_ROWS
                 && Kernels.attendsTo(shape.headDim())
-                && !shape.caps();
+                && !shape.caps()
+                && !shape.hasSinks();
     }
 
     @Override
@@ -296,6 +298,7 @@ public final class VectorBackend extends HostBackend {
             switch (activation) {
                 case SILU -> Swiglu.run(g, u, o, from, to);
                 case GELU_TANH -> Geglu.run(g, u, o, from, to);
+                case CLAMPED_SWIGLU -> ClampedSwiglu.run(g, u, o, from, to);
             }
         });
     }

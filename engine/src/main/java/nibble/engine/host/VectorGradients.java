@@ -173,6 +173,9 @@ final class VectorGradients extends HostGradients {
     @Override
     public void glu(Activation activation, Matrix gate, Matrix up, Matrix dOut, Matrix dGate, Matrix dUp) {
         GradientExtents.glu(gate, up, dOut, dGate, dUp);
+        if (!activation.isLinearInUp()) {
+            throw new IllegalArgumentException("gradient of " + activation);
+        }
         boolean silu = activation == Activation.SILU;
         float linear = silu ? 1 : GELU_LINEAR;
         float cubic = silu ? 0 : GELU_CUBIC;

@@ -41,8 +41,10 @@ final class ArchitectureChecks {
                 biases(),
                 scales(),
                 geglu(),
-                windows(false),
-                windows(true),
+                clampedSwiglu(),
+                windows(false, false),
+                windows(false, true),
+                windows(true, false),
                 caps(),
                 partialRope());
     }
@@ -58,6 +60,13 @@ final class ArchitectureChecks {
             }
         }
         return results;
+    }
+
+    private static float[] scaled(float[] values, float factor) {
+        for (int i = 0; i < values.length; i++) {
+            values[i] *= factor;
+        }
+        return values;
     }
 
     private Check headNorms() {
@@ -176,9 +185,37 @@ final class ArchitectureChecks {
         return comparison.result();
     }
 
-    /** @param capped whether scores have a factor of their own and a cap */
-    private Check windows(boolean capped) {
-        Comparison comparison = new Comparison("attention with a window" + (capped ? " and capped scores" : ""));
+    private Check clampedSwiglu() {
+        Comparison comparison = new Comparison("clamped swiglu");
+        for (int[] s : new int[][] {{1, 1}, {3, 37}, {101, 331}, {2, 20011}}) {
+            float[] gate = operands.values(s[0] * s[1]);
+            float[] up = operands.values(s[0] * s[1]);
+            for (int i = 0; i < gate.length; i += 3) {
+                gate[i] *= 20;
+                up[gate.length - 1 - i] *= 20;
+            }
+            float[][] results = inPlace(up, s[0], s[1], (side, x) -> {
+                try (Matrix g = side.upload(gate, s[0], s[1])) {
+                    side.glu(Activation.CLAMPED_SWIGLU, g, x, x);
+                }
+            });
+            // The gate at most 7 times the sigmoid, and up + 1 at most 8; an error of the exponent is at most 1.702 |g|
+            // u.
+            comparison.compare(Arrays.toString(s), results[1], results[0], i -> {
+                double relative = 4 * EXP_ERROR + 5 * U * Math.min(1.702 * Math.abs(gate[i]), 90) + activation;
+                return relative * Math.abs(results[0][i]) + 8 * U * Math.max(1, Math.abs(gate[i])) + 1e-7;
+            });
+        }
+        return comparison.result();
+    }
+
+    /**
+     * @param capped whether scores have a factor of their own and a cap
+     * @param sinks whether softmax has a score beside those of keys
+     */
+    private Check windows(boolean capped, boolean sinks) {
+        Comparison comparison = new Comparison(
+                "attention with a window" + (capped ? " and capped scores" : "") + (sinks ? " and sinks" : ""));
         // heads, kv heads, head size, sequences, queries, first position, window
         int[][] cases = {
             {4, 2, 24, 1, 3, 5, 1},
@@ -194,10 +231,11 @@ final class ArchitectureChecks {
         };
         for (int[] c : cases) {
             AttentionShape plain = new AttentionShape(c[0], c[1], c[2], c[6]);
-            AttentionShape shape = capped
+            AttentionShape capOrNot = capped
                     ? new AttentionShape(
                             c[0], c[1], c[2], c[5] > 0 ? c[6] : ModelConfig.NO_WINDOW, 0.7f * plain.scale(), 2)
                     : plain;
+            AttentionShape shape = sinks ? capOrNot.withSinks(scaled(operands.values(c[0]), 3)) : capOrNot;
             int sequences = c[3];
             int rows = sequences * c[4];
             int keys = c[4] + c[5];

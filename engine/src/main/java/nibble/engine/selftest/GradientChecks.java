@@ -159,7 +159,7 @@ final class GradientChecks {
 
     private Check gates() {
         Comparison comparison = new Comparison("gated units and their gradient");
-        for (Activation activation : Activation.values()) {
+        for (Activation activation : List.of(Activation.SILU, Activation.GELU_TANH)) {
             boolean silu = activation == Activation.SILU;
             double linear = silu ? 1 : 2 * Math.sqrt(2 / Math.PI);
             double cubic = silu ? 0 : linear * 0.044715;

@@ -94,6 +94,11 @@ final class Operands {
         MemorySegment data = Arena.ofAuto().allocate(bytes.length + 1).asSlice(1);
         MemorySegment.copy(bytes, 0, data, ValueLayout.JAVA_BYTE, 0, bytes.length);
         for (int at = 0; at < bytes.length; at += type.blockBytes()) {
+            if (type == GgufType.MXFP4) {
+                // A power of two from 2^-11 to 2^-7.
+                data.set(ValueLayout.JAVA_BYTE, at, (byte) (116 + random.nextInt(5)));
+                continue;
+            }
             for (int scale : scales) {
                 data.set(SHORT, at + scale, Float.floatToFloat16((random.nextFloat() - 0.3f) / 64));
             }

@@ -16,6 +16,7 @@ import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.pack.ActOrderLinear;
 import nibble.pack.Dequantized;
@@ -193,6 +194,11 @@ public record DecoderLayer(
         return new Mlp(required(w, Linear.GATE), required(w, Linear.UP), required(w, Linear.DOWN));
     }
 
+    /** Returns the MLP of these weights and biases, of an expert. */
+    public static Mlp mlp(Map<Linear, ? extends Weight> w, Map<Linear, float[]> biases) {
+        return new Mlp(required(w, Linear.GATE), required(w, Linear.UP), required(w, Linear.DOWN), biases);
+    }
+
     private static Weight required(Map<Linear, ? extends Weight> weights, Linear linear) {
         Weight weight = weights.get(linear);
         if (weight == null) {
@@ -232,10 +238,21 @@ public record DecoderLayer(
 
     private static ExpertMlps experts(
             Checkpoint checkpoint, Experts experts, int layer, Map<Expert, Map<Linear, Weight>> weights) {
+        Map<Expert, Map<Linear, float[]>> biases = new HashMap<>();
+        checkpoint
+                .config()
+                .biases(layer)
+                .forEach((linear, spec) -> biases.computeIfAbsent(linear.expert(), _ -> new EnumMap<>(Linear.class))
+                        .put(linear.linear(), vector(checkpoint.tensor(spec.name()))));
+        float[] routerBias = checkpoint
+                .config()
+                .vector(LayerVector.ROUTER_BIAS, layer)
+                .map(spec -> vector(checkpoint.tensor(spec.name())))
+                .orElse(new float[0]);
         List<Mlp> routed = new ArrayList<>();
         Optional<Mlp> shared = Optional.empty();
         for (Expert expert : experts.all()) {
-            Mlp mlp = mlp(weights.getOrDefault(expert, Map.of()));
+            Mlp mlp = mlp(weights.getOrDefault(expert, Map.of()), biases.getOrDefault(expert, Map.of()));
             if (expert.isRouted()) {
                 routed.add(mlp);
             } else {
@@ -244,6 +261,7 @@ public record DecoderLayer(
         }
         return new ExpertMlps(
                 StoredWeights.matrix(checkpoint, experts.router(layer)),
+                routerBias,
                 routed,
                 shared,
                 experts.shared().gated()

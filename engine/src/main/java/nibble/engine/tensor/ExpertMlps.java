@@ -11,11 +11,13 @@ import nibble.checkpoint.model.Expert;
  * Holds a layer's experts and what chooses them.
  *
  * @param router [experts, hidden], never quantized
+ * @param routerBias [experts]; empty where there is none
  * @param routed the experts it chooses from
  * @param shared the expert that every token passes, if there is one
  * @param sharedGate [1, hidden]: the sigmoid of its product weighs the shared expert's output
  */
-public record ExpertMlps(Weight router, List<Mlp> routed, Optional<Mlp> shared, Optional<Weight> sharedGate)
+public record ExpertMlps(
+        Weight router, float[] routerBias, List<Mlp> routed, Optional<Mlp> shared, Optional<Weight> sharedGate)
         implements FeedForward {
     public ExpertMlps {
         routed = List.copyOf(routed);
@@ -30,6 +32,7 @@ public record ExpertMlps(Weight router, List<Mlp> routed, Optional<Mlp> shared, 
     public ExpertMlps map(UnaryOperator<Weight> replacement) {
         return new ExpertMlps(
                 router,
+                routerBias,
                 routed.stream().map(mlp -> mlp.map(replacement)).toList(),
                 shared.map(mlp -> mlp.map(replacement)),
                 sharedGate);

@@ -3,6 +3,7 @@ package nibble.engine.tensor;
 import java.util.EnumMap;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Function;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Linear;
@@ -94,6 +95,13 @@ public record LayerExtras(
     /** Returns whether there is nothing to compute beside a Llama's layer. */
     public boolean isEmpty() {
         return biases.isEmpty() && headNorms.isEmpty() && outNorms.isEmpty() && vectors.isEmpty();
+    }
+
+    /** Returns whether there is nothing but biases of queries, keys and values, and norms of heads. */
+    public boolean concernsHeadsAlone() {
+        return outNorms.isEmpty()
+                && vectors.isEmpty()
+                && Set.of(Linear.Q, Linear.K, Linear.V).containsAll(biases.keySet());
     }
 
     /** Of layer {@code layer} of a checkpoint. */

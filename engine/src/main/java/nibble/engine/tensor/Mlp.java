@@ -1,6 +1,7 @@
 package nibble.engine.tensor;
 
 import java.util.List;
+import java.util.Map;
 import java.util.function.UnaryOperator;
 import java.util.stream.Stream;
 import nibble.checkpoint.model.Linear;
@@ -11,8 +12,18 @@ import nibble.checkpoint.model.Linear;
  * @param gate [width, hidden]
  * @param up [width, hidden]
  * @param down [hidden, width]
+ * @param biases of an expert, [out] of each linear that has one; those of a layer's only MLP are in its extras
  */
-public record Mlp(Weight gate, Weight up, Weight down) implements FeedForward {
+public record Mlp(Weight gate, Weight up, Weight down, Map<Linear, float[]> biases) implements FeedForward {
+    public Mlp {
+        biases = Map.copyOf(biases);
+    }
+
+    /** Makes one without biases of its own. */
+    public Mlp(Weight gate, Weight up, Weight down) {
+        this(gate, up, down, Map.of());
+    }
+
     /** Returns one of the three. */
     public Weight weight(Linear linear) {
         return switch (linear) {
@@ -25,7 +36,7 @@ public record Mlp(Weight gate, Weight up, Weight down) implements FeedForward {
 
     @Override
     public Mlp map(UnaryOperator<Weight> replacement) {
-        return new Mlp(replacement.apply(gate), replacement.apply(up), replacement.apply(down));
+        return new Mlp(replacement.apply(gate), replacement.apply(up), replacement.apply(down), biases);
     }
 
     @Override

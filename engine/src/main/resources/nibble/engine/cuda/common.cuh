@@ -96,6 +96,15 @@ DEVICE float warp_max(float v) {
     return v;
 }
 
+// A row of fp16, by a block.
+DEVICE void copy_row(const half_t* from, half_t* to, int columns) {
+    if (columns % 8 == 0) {
+        for (int i = threadIdx.x; i < columns / 8; i += blockDim.x) ((uint4*)to)[i] = ((const uint4*)from)[i];
+    } else {
+        for (int i = threadIdx.x; i < columns; i += blockDim.x) to[i] = from[i];
+    }
+}
+
 // The barrier of the first THREADS threads of a block; others take no part.
 template <int THREADS>
 DEVICE void sync_threads() {

@@ -127,6 +127,20 @@ extern "C" __global__ void geglu(const half_t* gate, const half_t* up, half_t* o
     for (long long j = 8 * i; j < min(8 * i + 8, n); j++) out[j] = to_half(gelu_times(to_float(gate[j]), to_float(up[j])));
 }
 
+// gpt-oss's unit of gate and up, both clamped.
+DEVICE float clamped_swiglu_of(float gate, float up) {
+    float g = fminf(gate, 7.0f);
+    return g / (1.0f + __expf(-1.702f * g)) * (fminf(fmaxf(up, -7.0f), 7.0f) + 1.0f);
+}
+
+// out = clamped_swiglu_of(gate, up); out may be gate or up.  As swiglu.
+extern "C" __global__ void clamped_swiglu(const half_t* gate, const half_t* up, half_t* out, long long n) {
+    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    for (long long j = 8 * i; j < min(8 * i + 8, n); j++) {
+        out[j] = to_half(clamped_swiglu_of(to_float(gate[j]), to_float(up[j])));
+    }
+}
+
 // out[t, i] = activation(gate[i]) * up[i] of rows that hold both: gate[i] at i / 8 * spread + i % 8, up[i] `up` behind it. All are
 // multiples of 8.  Grid: (blocks over columns / 8, rows).  Block: 128.
 template <class F>
@@ -149,6 +163,11 @@ extern "C" __global__ void swiglu_rows(const half_t* both, int both_columns, int
 
 extern "C" __global__ void geglu_rows(const half_t* both, int both_columns, int spread, int up, half_t* out, int columns) {
     glu_of_rows(both, both_columns, spread, up, out, columns, [](float gate, float up) { return gelu_times(gate, up); });
+}
+
+extern "C" __global__ void clamped_swiglu_rows(
+    const half_t* both, int both_columns, int spread, int up, half_t* out, int columns) {
+    glu_of_rows(both, both_columns, spread, up, out, columns, [](float gate, float up) { return clamped_swiglu_of(gate, up); });
 }
 
 // into[t, c] += bias[c].  Grid: (blocks over columns, rows).  Block: 256.

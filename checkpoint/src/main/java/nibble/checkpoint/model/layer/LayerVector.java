@@ -6,5 +6,11 @@ public enum LayerVector {
     ATTENTION_IN_BIAS,
 
     /** Bias of the norm in front of the MLP, [hidden]. */
-    MLP_IN_BIAS
+    MLP_IN_BIAS,
+
+    /** Scores that softmax of attention has beside those of keys, [heads]. */
+    SINKS,
+
+    /** Bias of the router's logits, [experts]. */
+    ROUTER_BIAS
 }

@@ -65,6 +65,7 @@ public final class CudaDevice implements AutoCloseable {
             return DRIVER + " not found on the loader's path: no NVIDIA driver is installed here";
         }
         try {
+            JCudaLibrary.load();
             int status = cuInit(0);
             if (status != 0) {
                 return "the NVIDIA driver refuses: " + error(status);

@@ -101,7 +101,7 @@ final class SingleLayers implements LayerOperations {
         norm(x, weight.length, vectors.single(weight).address(), 0, epsilon, x);
     }
 
-    /** Throws: no gradient is computed of a model that needs it, as {@code LayerPass} refuses it. */
+    // LayerPass refuses a model that needs it.
     @Override
     public void center(Matrix x, Matrix out) {
         throw new UnsupportedOperationException("gradients of norms that subtract the mean");
@@ -254,6 +254,7 @@ final class SingleLayers implements LayerOperations {
             return switch (activation) {
                 case SILU -> new Gate(1, 0);
                 case GELU_TANH -> new Gate((float) GELU, (float) (GELU * 0.044715));
+                case CLAMPED_SWIGLU -> throw new IllegalArgumentException("gradient of " + activation);
             };
         }
     }

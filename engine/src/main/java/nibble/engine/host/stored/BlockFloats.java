@@ -33,6 +33,7 @@ interface BlockFloats {
             case Q6_K -> new Q6KFloats();
             case IQ4_NL -> Lanes.COUNT == 16 ? new Iq4Floats(false) : null;
             case IQ4_XS -> Lanes.COUNT == 16 ? new Iq4Floats(true) : null;
+            case MXFP4 -> new MxFloats();
             default -> null;
         };
     }

@@ -146,7 +146,8 @@ public final class CausalAttention {
         float[] sums = new float[rows * width];
         float[] max = new float[rows];
         float[] total = new float[rows];
-        Arrays.fill(max, Float.NEGATIVE_INFINITY);
+        Arrays.fill(max, shape.hasSinks() ? shape.sinks()[head] : Float.NEGATIVE_INFINITY);
+        Arrays.fill(total, shape.hasSinks() ? 1 : 0);
         int limit = firstPosition + first + rows;
         // Panels of keys begin at multiples of their width.
         int start = shape.firstSeen(firstPosition + first) / PANEL * PANEL;

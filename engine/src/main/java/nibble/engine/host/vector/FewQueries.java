@@ -40,7 +40,13 @@ final class FewQueries {
             Cap.run(p, 0, visible, shape.cap());
         }
         Arrays.fill(p, visible, whole, Float.NEGATIVE_INFINITY);
-        float total = Softmax.exponentials(p, 0, whole, Softmax.max(p, 0, whole));
+        float largest = Softmax.max(p, 0, whole);
+        float total = 0;
+        if (shape.hasSinks()) {
+            largest = Math.max(largest, shape.sinks()[head]);
+            total = (float) Math.exp(shape.sinks()[head] - largest);
+        }
+        total += Softmax.exponentials(p, 0, whole, largest);
         float[] sums = new float[d];
         CachedRows.Heads valueHeads = values.heads(d);
         for (int j = 0; j < visible; ) {
