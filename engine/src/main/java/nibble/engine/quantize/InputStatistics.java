@@ -3,8 +3,8 @@ package nibble.engine.quantize;
 import nibble.engine.tensor.Matrix;
 
 /**
- * Holds statistics of the inputs of a linear over all calibration tokens: {@code C = Σ x xᵀ} and {@code Σ |x|}. Owns
- * its memory.
+ * Holds statistics of the inputs of a linear over all calibration tokens: {@code C = Σ x xᵀ} and {@code Σ |x|}.
+ * Owns its memory.
  *
  * <p>Sums are made in parts, one after the other, and the parts are added in order: so several devices can
  * compute parts at the same time and produce bit-identical results.
