@@ -110,10 +110,16 @@ final class Calibration implements LayerWork {
     @Override
     public LayerQuantizer.Outcome quantize(int layer, List<DecoderLayer> weights, LayerSource source) {
         try (@Nullable LayerStatistics statistics = measure(layer, weights)) {
-            return method == Method.AWQ && statistics != null
-                    ? quantizer.quantize(source, statistics)
-                    : quantizer.round(source, statistics);
+            return quantize(quantizer, method, source, statistics);
         }
+    }
+
+    /** A layer by the statistics of its inputs, which may be missing for method rtn. */
+    static LayerQuantizer.Outcome quantize(
+            LayerQuantizer quantizer, Method method, LayerSource source, @Nullable LayerStatistics statistics) {
+        return method == Method.AWQ && statistics != null
+                ? quantizer.quantize(source, statistics)
+                : quantizer.round(source, statistics);
     }
 
     /**
@@ -121,7 +127,8 @@ final class Calibration implements LayerWork {
      *
      * @param weights of the layer, on each device
      */
-    private @Nullable LayerStatistics measure(int layer, List<DecoderLayer> weights) {
+    @Nullable
+    LayerStatistics measure(int layer, List<DecoderLayer> weights) {
         if (stream == null) {
             return null;
         }

@@ -17,7 +17,6 @@ import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
 import nibble.checkpoint.gguf.GgufBlocks;
-import nibble.checkpoint.gguf.GgufLatent;
 import nibble.checkpoint.gguf.GgufNames;
 import nibble.checkpoint.gguf.GgufPlan;
 import nibble.checkpoint.gguf.GgufSplit;
@@ -30,7 +29,6 @@ import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.model.layer.HeadNorm;
-import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.model.layer.Rope;
@@ -189,7 +187,13 @@ public final class GgufExporter {
                     continue;
                 }
                 if (module.parts().contains(Linear.KV_B)) {
-                    items.addAll(latent(module, layer));
+                    items.addAll(new LatentTensors(config, mix, isExact(), tensors)
+                            .of(
+                                    module,
+                                    layer,
+                                    sources(module, layer),
+                                    () -> rows(module, layer),
+                                    (type, shape, from) -> body(module, layer, type, shape, null, from)));
                     continue;
                 }
                 if (module.isFused() && !GgufNames.fuses(config.architecture())) {
@@ -377,30 +381,5 @@ public final class GgufExporter {
         return config.quantization().isPresent()
                 ? StoredRows.of(PackedLinears.read(source, module, layer))
                 : tensors.checked(StoredRows.of(source.stored(label).orElseThrow()), label);
-    }
-
-    /** kv_b_proj as the file has it: what keys of each head are made by, turned over, and what values are made by. */
-    private List<GgufItem> latent(LinearModule module, int layer) {
-        LatentAttention extents = config.latent().orElseThrow();
-        String block = "blk." + layer + ".";
-        // Codes of a group cannot be turned over with their scale.
-        GgufType keys = isExact() ? GgufType.F16 : mix.of(extents.plain());
-        GgufType values = mix.of(extents.rank());
-        Shape keyShape = Shape.of(config.heads(), extents.rank(), extents.plain());
-        Shape valueShape = Shape.of(config.heads(), extents.value(), extents.rank());
-        int each = extents.plain() + extents.value();
-        LongUnaryOperator valueRow = row -> row / extents.value() * each + extents.plain() + row % extents.value();
-        return List.of(
-                new GgufItem(
-                        new GgufPlan.Entry(block + GgufLatent.KEYS, keys, keyShape), sources(module, layer), () -> {
-                            StoredRows rows = rows(module, layer);
-                            return (first, count, into) -> tensors.encoder(
-                                            module.name(layer), keys, keyShape, null, new TurnedHeads(rows, extents))
-                                    .rows(first, count, into);
-                        }),
-                new GgufItem(
-                        new GgufPlan.Entry(block + GgufLatent.VALUES, values, valueShape),
-                        sources(module, layer),
-                        () -> body(module, layer, values, valueShape, null, valueRow)));
     }
 }

@@ -41,7 +41,17 @@ class CudaMixturesTest {
      */
     @ParameterizedTest
     @ValueSource(
-            strings = {"mixtral", "mixtral-fused", "qwen2-moe", "qwen3-moe", "olmoe", "deepseek2-lite", "deepseek2"})
+            strings = {
+                "mixtral",
+                "mixtral-fused",
+                "qwen2-moe",
+                "qwen3-moe",
+                "olmoe",
+                "gpt-oss",
+                "gpt-oss-mxfp4",
+                "deepseek2-lite",
+                "deepseek2"
+            })
     void every_mixture_gives_the_logits_of_transformers(String name) {
         ArchitecturesTest.Expected expected = ArchitecturesTest.Expected.of(name);
         float bound = 2 * 8192 * expected.fp32Error();

@@ -15,7 +15,8 @@ import nibble.engine.cuda.driver.HostTransfers;
  * caller: a graph that holds their addresses outlives what is kept here.
  */
 public final class KeptVectors {
-    private static final int MOST = 1024;
+    /** Bytes of norms and biases: those of all experts of a large model are many. */
+    private static final long MOST_BYTES = 256L << 20;
     /** Tables; a backward pass turns by one and back by another. */
     private static final int MOST_TABLES = 2;
 
@@ -26,6 +27,7 @@ public final class KeptVectors {
     private final Map<int[], DeviceMemory.Buffer> columns = new IdentityHashMap<>();
     private final Map<RotaryTable, DeviceMemory.Buffer> angles = new IdentityHashMap<>();
     private int holders;
+    private long keptBytes;
 
     public KeptVectors(DeviceMemory memory, HostTransfers transfers, CudaStream stream) {
         this.memory = memory;
@@ -65,12 +67,15 @@ public final class KeptVectors {
     }
 
     private <T> DeviceMemory.Buffer kept(Map<T, DeviceMemory.Buffer> buffers, T vector, MemorySegment values) {
-        if (holders == 0 && buffers.size() >= MOST && !buffers.containsKey(vector)) {
-            forget(buffers);
+        if (holders == 0 && keptBytes >= MOST_BYTES && !buffers.containsKey(vector)) {
+            forget(columns);
+            forget(singles);
+            keptBytes = 0;
         }
         return buffers.computeIfAbsent(vector, _ -> {
             DeviceMemory.Buffer buffer = memory.allocate(values.byteSize(), "a norm or a bias");
             transfers.bring(values, buffer);
+            keptBytes += values.byteSize();
             return buffer;
         });
     }
