@@ -187,13 +187,7 @@ public final class GgufExporter {
                     continue;
                 }
                 if (module.parts().contains(Linear.KV_B)) {
-                    items.addAll(new LatentTensors(config, mix, isExact(), tensors)
-                            .of(
-                                    module,
-                                    layer,
-                                    sources(module, layer),
-                                    () -> rows(module, layer),
-                                    (type, shape, from) -> body(module, layer, type, shape, null, from)));
+                    items.addAll(latent(module, layer));
                     continue;
                 }
                 if (module.isFused() && !GgufNames.fuses(config.architecture())) {
@@ -381,5 +375,11 @@ public final class GgufExporter {
         return config.quantization().isPresent()
                 ? StoredRows.of(PackedLinears.read(source, module, layer))
                 : tensors.checked(StoredRows.of(source.stored(label).orElseThrow()), label);
+    }
+
+    private List<GgufItem> latent(LinearModule module, int layer) {
+        return new LatentTensors(config, mix, isExact(), tensors)
+                .of(module, layer, sources(module, layer), () -> rows(module, layer), (type, shape, from) ->
+                        body(module, layer, type, shape, null, from));
     }
 }
