@@ -379,7 +379,11 @@ public final class GgufExporter {
 
     private List<GgufItem> latent(LinearModule module, int layer) {
         return new LatentTensors(config, mix, isExact(), tensors)
-                .of(module, layer, sources(module, layer), () -> rows(module, layer), (type, shape, from) ->
-                        body(module, layer, type, shape, null, from));
+                .of(
+                        module,
+                        layer,
+                        sources(module, layer),
+                        () -> rows(module, layer),
+                        (type, shape, from) -> body(module, layer, type, shape, null, from));
     }
 }
