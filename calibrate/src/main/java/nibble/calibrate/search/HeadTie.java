@@ -53,7 +53,7 @@ record HeadTie(int heads, int kvHeads, int headDim, int before) {
         return query;
     }
 
-    /** Divisors of all rows of the linear that gives values. [kvHeads · headDim] → [kvHeads · (before + headDim)] */
+    /** Divisors of all rows of the linear that gives values, 1 for those of keys. [kvHeads · headDim] → [rows] */
     float[] rows(float[] kv) {
         float[] rows = new float[kvHeads * (before + headDim)];
         Arrays.fill(rows, 1f);
