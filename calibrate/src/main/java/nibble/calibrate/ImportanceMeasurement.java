@@ -2,7 +2,7 @@ package nibble.calibrate;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.EnumMap;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.SortedMap;
@@ -12,6 +12,7 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.LinearModule;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.convert.blocks.Importance;
@@ -35,8 +36,11 @@ public final class ImportanceMeasurement {
     /** Sums of a layer, in double. */
     private static final class Squares implements Taps {
         private final Backend backend;
-        private final Map<LinearInput, double[]> sums = new EnumMap<>(LinearInput.class);
-        private long tokens;
+        private final Map<Place, double[]> sums = new HashMap<>();
+        private final Map<Place, Long> tokens = new HashMap<>();
+
+        /** Where the input of some linears is. */
+        private record Place(LinearInput input, Expert expert) {}
 
         private Squares(Backend backend) {
             this.backend = backend;
@@ -45,23 +49,30 @@ public final class ImportanceMeasurement {
         @Override
         public void tap(LinearInput input, Expert expert, Matrix x) {
             int columns = x.columns();
-            double[] into = sums.computeIfAbsent(input, _ -> new double[columns]);
+            Place place = new Place(input, expert);
+            double[] into = sums.computeIfAbsent(place, _ -> new double[columns]);
             float[] values = backend.download(x);
             for (int at = 0; at < values.length; at += columns) {
                 for (int i = 0; i < columns; i++) {
                     into[i] += (double) values[at + i] * values[at + i];
                 }
             }
-            tokens += input == LinearInput.QKV ? x.rows() : 0;
+            tokens.merge(place, (long) x.rows(), Long::sum);
         }
 
-        private Importance.Entry entry(LinearInput input) {
-            double[] found = sums.getOrDefault(input, new double[0]);
-            float[] squares = new float[found.length];
-            for (int i = 0; i < squares.length; i++) {
-                squares[i] = (float) found[i];
+        /** The sums of a linear, or of that of several experts one after another: zeros where no token came. */
+        private Importance.Entry entry(LinearInput input, List<Expert> experts, int features) {
+            float[] squares = new float[Math.multiplyExact(experts.size(), features)];
+            float[] counts = new float[experts.size()];
+            for (int e = 0; e < counts.length; e++) {
+                Place place = new Place(input, experts.get(e));
+                double[] found = sums.getOrDefault(place, new double[features]);
+                for (int i = 0; i < features; i++) {
+                    squares[e * features + i] = (float) found[i];
+                }
+                counts[e] = tokens.getOrDefault(place, 0L);
             }
-            return new Importance.Entry(squares, tokens);
+            return new Importance.Entry(squares, counts);
         }
     }
 
@@ -73,9 +84,9 @@ public final class ImportanceMeasurement {
      * @throws BadCheckpointException if the activations are not finite
      */
     public static Importance measure(Checkpoint source, TokenBlocks blocks, Backend backend, DoubleConsumer progress) {
-        if (source.config().experts().isPresent()) {
+        if (source.config().latent().isPresent()) {
             throw new BadCheckpointException(
-                    source.configFile(), "importance of a mixture of experts is not yet measured; leave it out");
+                    source.configFile(), "importance of latent attention is not yet measured; leave it out");
         }
         SortedMap<String, Importance.Entry> entries = new TreeMap<>();
         int layers = source.config().layers();
@@ -95,9 +106,16 @@ public final class ImportanceMeasurement {
                     progress.accept((layer * (double) hidden.size() + block + 1) / steps);
                 }
                 for (LinearModule module : source.config().modules(layer)) {
-                    Importance.Entry entry = squares.entry(module.input());
+                    String name = GgufExporter.tensorName(module, layer);
+                    if (entries.containsKey(name)) {
+                        continue;
+                    }
+                    Importance.Entry entry = squares.entry(
+                            module.input(),
+                            module.expert().isRouted() ? routed(source.config(), layer) : List.of(module.expert()),
+                            source.config().inFeatures(module));
                     requireFinite(source, module.name(layer), entry);
-                    entries.put(GgufExporter.tensorName(module, layer), entry);
+                    entries.put(name, entry);
                 }
             }
         } finally {
@@ -108,6 +126,13 @@ public final class ImportanceMeasurement {
                 .max()
                 .orElse(0);
         return new Importance(source.folder(), List.of(blocks.description()), blocks.blocks().length, tokens, entries);
+    }
+
+    /** The experts whose linears are one tensor in GGUF. */
+    private static List<Expert> routed(ModelConfig config, int layer) {
+        return config.experts(layer).orElseThrow().all().stream()
+                .filter(Expert::isRouted)
+                .toList();
     }
 
     private static void requireFinite(Checkpoint source, String module, Importance.Entry entry) {

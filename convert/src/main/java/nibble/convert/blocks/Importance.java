@@ -38,12 +38,12 @@ public record Importance(
     }
 
     /**
-     * Sums of one linear.
+     * Sums of one linear, or of the same linear of all routed experts of a layer, one after another.
      *
      * @param squares {@code Σ x²} of each input feature
-     * @param count tokens summed over
+     * @param counts tokens summed over, by one linear or each expert
      */
-    public record Entry(float[] squares, float count) {
+    public record Entry(float[] squares, float... counts) {
         /** The first feature whose sum is no finite number of at least 0; -1 where there is none. */
         int firstBad() {
             for (int i = 0; i < squares.length; i++) {
@@ -61,7 +61,7 @@ public record Importance(
         entries.forEach((name, entry) -> {
             crc.add(MemorySegment.ofArray(name.getBytes(StandardCharsets.UTF_8)));
             crc.add(MemorySegment.ofArray(entry.squares()));
-            crc.add(MemorySegment.ofArray(new float[] {entry.count()}));
+            crc.add(MemorySegment.ofArray(entry.counts()));
         });
         return crc.hex();
     }
@@ -72,24 +72,36 @@ public record Importance(
      * @throws BadCheckpointException if the linear is not covered or has another number of features
      */
     public float[] columns(String tensor, int features) {
+        return columns(tensor, 0, 1, features);
+    }
+
+    /**
+     * Does what {@link #columns(String, int)} does for one of the experts of a stacked tensor. An expert that saw no
+     * token has the weight 1 everywhere.
+     *
+     * @param expert its number
+     * @param experts all of them
+     */
+    public float[] columns(String tensor, int expert, int experts, int features) {
         @Nullable Entry entry = entries.get(tensor);
         if (entry == null) {
             throw new BadCheckpointException(
                     origin, "has no importance of " + tensor + ", which this model has; measure it on this model");
         }
-        if (entry.squares().length != features) {
+        if (entry.squares().length != (long) experts * features) {
             throw new BadCheckpointException(
                     origin,
-                    tensor + ": importance of " + entry.squares().length + " input features, the model has " + features
-                            + "; measure it on this model");
+                    tensor + ": importance of " + entry.squares().length + " input features, the model has "
+                            + (experts == 1 ? "" : experts + " times ") + features + "; measure it on this model");
         }
+        int first = expert * features;
         double mean = 0;
-        for (float square : entry.squares()) {
-            mean += (double) square / features;
+        for (int i = 0; i < features; i++) {
+            mean += (double) entry.squares()[first + i] / features;
         }
         float[] columns = new float[features];
         for (int i = 0; i < features; i++) {
-            columns[i] = mean > 0 ? (float) Math.max(entry.squares()[i] / mean, FLOOR) : 1;
+            columns[i] = mean > 0 ? (float) Math.max(entry.squares()[first + i] / mean, FLOOR) : 1;
         }
         return columns;
     }

@@ -32,8 +32,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Reads and writes importance on disk, as llama.cpp has it. Written: a GGUF file with two F32 tensors for each linear,
- * {@code NAME.in_sum2} (Σx² of each input feature) and {@code NAME.counts} (tokens). Read: that, and the older {@code
- * .dat} files:
+ * {@code NAME.in_sum2} (Σx² of each input feature) and {@code NAME.counts} (tokens); for the stacked tensor of all
+ * routed experts both have a row for each expert. Read: that, and the older {@code .dat} files:
  *
  * <pre>
  * entries i32
@@ -76,13 +76,15 @@ public final class ImportanceFile {
                 }
                 String name = tensor.name().substring(0, tensor.name().length() - SUMS.length());
                 GgufFile.@Nullable Tensor counts = file.tensors().get(name + COUNTS);
-                if (counts == null || counts.shape().elements() != 1) {
+                long sums = tensor.shape().elements();
+                long numbers = counts == null ? 0 : counts.shape().elements();
+                if (counts == null || numbers < 1 || numbers > sums || sums % numbers != 0) {
                     throw new BadCheckpointException(
                             path,
-                            "tensor " + name + COUNTS + " is missing or not one number: importance of experts, or a"
-                                    + " damaged file; neither can be used");
+                            "tensor " + name + COUNTS + " is missing, or has " + numbers + " numbers beside " + sums
+                                    + " sums, expected 1 or one for each expert; measure it again");
                 }
-                add(path, entries, name, new Entry(floats(path, tensor), floats(path, counts)[0]));
+                add(path, entries, name, new Entry(floats(path, tensor), floats(path, counts)));
             }
             if (entries.isEmpty()) {
                 throw new BadCheckpointException(
@@ -169,15 +171,19 @@ public final class ImportanceFile {
     public static void write(Path file, Importance importance) {
         List<GgufPlan.Entry> tensors = new ArrayList<>();
         importance.entries().forEach((name, entry) -> {
-            tensors.add(new GgufPlan.Entry(name + SUMS, GgufType.F32, Shape.of(entry.squares().length)));
-            tensors.add(new GgufPlan.Entry(name + COUNTS, GgufType.F32, Shape.of(1)));
+            int experts = entry.counts().length;
+            int features = entry.squares().length / experts;
+            tensors.add(new GgufPlan.Entry(
+                    name + SUMS, GgufType.F32, experts == 1 ? Shape.of(features) : Shape.of(experts, features)));
+            tensors.add(
+                    new GgufPlan.Entry(name + COUNTS, GgufType.F32, experts == 1 ? Shape.of(1) : Shape.of(experts, 1)));
         });
         Path target = file.toAbsolutePath();
         PlannedFile planned = GgufPlan.file(String.valueOf(target.getFileName()), metadata(importance), tensors);
         try (ShardedWriter writer = ShardedWriter.replacing(target.resolveSibling("."), planned)) {
             importance.entries().forEach((name, entry) -> {
                 writer.write(name + SUMS, segment(entry.squares()));
-                writer.write(name + COUNTS, segment(entry.count()));
+                writer.write(name + COUNTS, segment(entry.counts()));
             });
             writer.finish();
         }

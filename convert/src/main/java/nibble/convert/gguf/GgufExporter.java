@@ -186,6 +186,10 @@ public final class GgufExporter {
                 if (module.expert().isRouted()) {
                     continue;
                 }
+                if (module.parts().contains(Linear.KV_B)) {
+                    items.addAll(latent(module, layer));
+                    continue;
+                }
                 if (module.isFused() && !GgufNames.fuses(config.architecture())) {
                     for (Linear part : module.parts()) {
                         int firstRow = config.stored(module, part, layer).firstRow();
@@ -242,6 +246,8 @@ public final class GgufExporter {
         int out = config.outFeatures(first);
         Shape one = Shape.of(out, config.inFeatures(first));
         int rowBytes = Math.toIntExact(type.bytes(config.inFeatures(first)));
+        // Missing importance is found before anything is written.
+        columns(first, layer, 0, modules);
         return new GgufItem(
                 new GgufPlan.Entry(
                         tensorName(first, layer), type, Shape.of(modules.size(), out, config.inFeatures(first))),
@@ -249,11 +255,17 @@ public final class GgufExporter {
                         .flatMap(module -> sources(module, layer).stream())
                         .toList(),
                 () -> {
-                    List<EncodedRows> bodies = modules.stream()
-                            .map(module -> body(module, 0, layer, type, one, null))
+                    List<EncodedRows> bodies = IntStream.range(0, modules.size())
+                            .mapToObj(i -> body(modules.get(i), 0, layer, type, one, columns(first, layer, i, modules)))
                             .toList();
                     return EncodedRows.stacked(bodies, out, rowBytes);
                 });
+    }
+
+    private float @Nullable [] columns(LinearModule first, int layer, int expert, List<LinearModule> modules) {
+        return importance
+                .map(found -> found.columns(tensorName(first, layer), expert, modules.size(), config.inFeatures(first)))
+                .orElse(null);
     }
 
     /** The type of a linear in the file; what is MXFP4 already stays as it is, with whatever mix. */
@@ -329,24 +341,49 @@ public final class GgufExporter {
         // Where heads are reordered q and k are not fused with others.
         boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
         LongUnaryOperator from = row -> heads ? HeadRows.halves(row, config.headDim()) : firstRow + row;
+        return body(module, layer, type, shape, columns, from);
+    }
+
+    /** @param from the source's row of each */
+    private EncodedRows body(
+            LinearModule module,
+            int layer,
+            GgufType type,
+            Shape shape,
+            float @Nullable [] columns,
+            LongUnaryOperator from) {
         String label = module.name(layer) + ".weight";
-        StoredRows rows;
-        if (config.quantization().isPresent()) {
-            var packed = PackedLinears.read(source, module, layer);
-            Optional<ExactRows> exact =
-                    isExact() && packed instanceof QuantizedLinear plain ? ExactRows.of(plain, type) : Optional.empty();
+        if (isExact() && PackedLinears.read(source, module, layer) instanceof QuantizedLinear plain) {
+            Optional<ExactRows> exact = ExactRows.of(plain, type);
             if (exact.isPresent()) {
                 return (first, count, into) -> exact.get().rows(first, count, into, from);
             }
-            rows = StoredRows.of(packed);
-        } else if (isMx(module, layer)) {
+        }
+        if (isMx(module, layer)) {
             GgufBlocks blocks = source.blocks(label).orElseThrow();
             int rowBytes = Math.toIntExact(blocks.rowBytes());
             return (first, count, into) -> MemorySegment.copy(
                     blocks.data(), ValueLayout.JAVA_BYTE, first * rowBytes, into, 0, count * rowBytes);
-        } else {
-            rows = tensors.checked(StoredRows.of(source.stored(label).orElseThrow()), label);
         }
+        StoredRows rows = rows(module, layer);
         return tensors.encoder(label, type, shape, columns, (row, into) -> rows.read(from.applyAsLong(row), into));
+    }
+
+    /** The rows of a linear as numbers. */
+    private StoredRows rows(LinearModule module, int layer) {
+        String label = module.name(layer) + ".weight";
+        return config.quantization().isPresent()
+                ? StoredRows.of(PackedLinears.read(source, module, layer))
+                : tensors.checked(StoredRows.of(source.stored(label).orElseThrow()), label);
+    }
+
+    private List<GgufItem> latent(LinearModule module, int layer) {
+        return new LatentTensors(config, mix, isExact(), tensors)
+                .of(
+                        module,
+                        layer,
+                        sources(module, layer),
+                        () -> rows(module, layer),
+                        (type, shape, from) -> body(module, layer, type, shape, null, from));
     }
 }

@@ -42,8 +42,25 @@ class ImportanceFileTest {
         assertThat(found.chunkTokens()).isEqualTo(10);
         assertThat(found.entries()).containsOnlyKeys(Q, "blk.10.ffn_down.weight");
         assertThat(found.entries().get(Q).squares()).containsExactly(1, 2, 3.5f);
-        assertThat(found.entries().get(Q).count()).isEqualTo(20);
+        assertThat(found.entries().get(Q).counts()).containsExactly(20);
         assertThat(temp).isDirectoryNotContaining(path -> path.toString().endsWith(".partial"));
+    }
+
+    @Test
+    void experts_of_a_stacked_tensor_have_rows_of_their_own() {
+        String name = "blk.0.ffn_up_exps.weight";
+        TreeMap<String, Importance.Entry> entries = new TreeMap<>();
+        entries.put(name, new Importance.Entry(new float[] {1, 3, 0, 0, 2, 2}, 7, 0, 4));
+        Path file = temp.resolve("experts.gguf");
+        ImportanceFile.write(file, new Importance(file, List.of("a text"), 2, 10, entries));
+        Importance found = ImportanceFile.read(file);
+        assertThat(found.entries().get(name).counts()).containsExactly(7, 0, 4);
+        assertThat(found.columns(name, 0, 3, 2)).containsExactly(0.5f, 1.5f);
+        assertThat(found.columns(name, 1, 3, 2)).containsExactly(1, 1);
+        assertThat(found.columns(name, 2, 3, 2)).containsExactly(1, 1);
+        assertThatThrownBy(() -> found.columns(name, 0, 4, 2))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("6 input features, the model has 4 times 2");
     }
 
     @Test

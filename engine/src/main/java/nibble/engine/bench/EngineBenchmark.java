@@ -77,15 +77,17 @@ public final class EngineBenchmark {
     private final Settings settings;
     private final ModelConfig config;
     private final Backend backend;
+    private final ActiveWeights active;
     private final Random random = new Random(3);
     private final List<EngineTimings.Operation> operations = new ArrayList<>();
-    /** Mean over the layers. */
+    /** What a token reads, as a mean over the layers. */
     private Map<Linear, Double> bytesPerLinear = Map.of();
 
     private EngineBenchmark(Settings settings, Backend backend) {
         this.settings = settings;
         this.config = settings.config();
         this.backend = backend;
+        this.active = new ActiveWeights(config, settings.quantization());
     }
 
     /**
@@ -143,11 +145,11 @@ public final class EngineBenchmark {
 
     private EngineTimings run(ModelWeights weights) {
         this.bytesPerLinear = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             bytesPerLinear.put(
                     linear,
                     weights.layers().stream()
-                                    .mapToDouble(layer -> bytes(layer.weight(linear)))
+                                    .mapToDouble(layer -> active.bytes(layer, linear))
                                     .sum()
                             / config.layers());
         }
@@ -188,17 +190,9 @@ public final class EngineBenchmark {
                     settings.sequences(),
                     settings.tokens(),
                     seconds,
-                    2.0 * linearWeights() * rows / seconds,
+                    2.0 * active.count() * rows / seconds,
                     rows / (seconds * settings.shapeLayers()));
         }
-    }
-
-    private long linearWeights() {
-        long weights = 0;
-        for (Linear linear : Linear.values()) {
-            weights += (long) config.outFeatures(linear) * config.inFeatures(linear);
-        }
-        return weights;
     }
 
     private int[] ids(int count) {
@@ -236,8 +230,12 @@ public final class EngineBenchmark {
                 .toArray()) {
             linears("q, k, v", placed, r, Linear.Q, Linear.K, Linear.V);
             linears("o", placed, r, Linear.O);
-            linears("gate, up", placed, r, Linear.GATE, Linear.UP);
-            linears("down", placed, r, Linear.DOWN);
+            if (config.experts().isPresent()) {
+                experts(placed, r);
+            } else {
+                linears("gate, up", placed, r, Linear.GATE, Linear.UP);
+                linears("down", placed, r, Linear.DOWN);
+            }
         }
         AttentionShape heads = new AttentionShape(config.heads(), config.kvHeads(), config.headDim());
         try (Matrix query = activations(rows, heads.queryColumns());
@@ -304,6 +302,18 @@ public final class EngineBenchmark {
         return matrix;
     }
 
+    /** All of the second half of a layer with experts. */
+    private void experts(PlacedModel placed, int rows) {
+        double flops = 6.0
+                * rows
+                * config.hiddenSize()
+                * ActiveWeights.columns(config.experts().orElseThrow());
+        try (Forward forward = new Forward(config, backend);
+                Matrix hidden = activations(rows, config.hiddenSize())) {
+            operation("experts", rows, flops, 0, pass -> forward.mlp(placed.layer(pass % config.layers()), hidden));
+        }
+    }
+
     private void linears(String name, PlacedModel placed, int rows, Linear... linears) {
         int in = config.inFeatures(linears[0]);
         List<Matrix> outs = new ArrayList<>();
@@ -325,14 +335,6 @@ public final class EngineBenchmark {
         } finally {
             outs.forEach(Matrix::close);
         }
-    }
-
-    /** Of a weight, of a 4-bit one with its share of scale and zero. */
-    private double bytes(Weight weight) {
-        QuantizationSpec spec = settings.quantization();
-        return spec == null
-                ? StoredWeights.bytes(weight)
-                : (0.5 + 2.5 / spec.columnsPerGroup(config.hiddenSize())) * weight.outFeatures() * weight.inFeatures();
     }
 
     private void operation(String name, int rows, double flops, double bytes, IntConsumer call) {

@@ -7,15 +7,19 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import java.util.SplittableRandom;
 import java.util.function.BiFunction;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.LayerNorm;
@@ -26,7 +30,9 @@ import nibble.engine.backend.Workers;
 import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.LayerExtras;
+import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
@@ -38,6 +44,7 @@ final class RandomLayer {
     private static final double DEVIATION = 0.02;
     private static final int TABLE = 1 << 16;
     private static final int CHUNK = 1 << 20;
+    private static final Set<Linear> MLP = Set.of(Linear.GATE, Linear.UP, Linear.DOWN);
 
     private final Workers workers;
     private final Arena arena;
@@ -53,21 +60,19 @@ final class RandomLayer {
         }
     }
 
+    /** Makes a weight [out, in] of a name. */
+    private interface Maker {
+        Weight of(Linear linear, int out, int in);
+    }
+
     /** A layer of fp16 weights. */
     DecoderLayer dense(ModelConfig config) {
-        Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
-            weights.put(linear, dense(linear.path(), config.outFeatures(linear), config.inFeatures(linear)));
-        }
-        return layer(config, weights, 0);
+        return layer(config, 0, (linear, out, in) -> dense(linear.path(), out, in));
     }
 
     /** A layer of 4-bit weights, whose values have the same deviation. */
     DecoderLayer quantized(ModelConfig config, QuantizationSpec spec) {
-        Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
-            int out = config.outFeatures(linear);
-            int in = config.inFeatures(linear);
+        return layer(config, 0, (_, out, in) -> {
             byte[] codes = new byte[Math.toIntExact((long) out * in / 2)];
             workers.forEach((codes.length + CHUNK - 1) / CHUNK, chunk -> {
                 byte[] part = new byte[Math.min(CHUNK, codes.length - chunk * CHUNK)];
@@ -82,9 +87,8 @@ final class RandomLayer {
                 zeros[i] = (byte) random.nextInt(6, 10);
                 scales[i] = Float.floatToFloat16((float) (DEVIATION / 4.6 * random.nextDouble(0.5, 1.5)));
             }
-            weights.put(linear, new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales)));
-        }
-        return layer(config, weights, 0);
+            return new QuantizedWeight(new QuantizedLinear(out, in, spec, codes, zeros, scales));
+        });
     }
 
     /** Layers of blocks as in a GGUF file; those of the same types share their weights. */
@@ -92,16 +96,12 @@ final class RandomLayer {
         Map<String, Weight> made = new HashMap<>();
         List<DecoderLayer> layers = new ArrayList<>();
         for (int layer = 0; layer < config.layers(); layer++) {
-            Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-            for (Linear linear : Linear.values()) {
-                GgufType type = types.apply(linear, layer);
-                weights.put(
-                        linear,
-                        made.computeIfAbsent(
-                                linear.path() + " " + type,
-                                name -> of(name, type, config.outFeatures(linear), config.inFeatures(linear))));
-            }
-            layers.add(layer(config, weights, layer));
+            int index = layer;
+            layers.add(layer(config, layer, (linear, out, in) -> {
+                GgufType type = types.apply(linear, index);
+                return made.computeIfAbsent(
+                        linear.path() + " " + type + " " + out + " " + in, name -> of(name, type, out, in));
+            }));
         }
         return layers;
     }
@@ -157,12 +157,42 @@ final class RandomLayer {
         };
     }
 
-    private static DecoderLayer layer(ModelConfig config, Map<Linear, Weight> weights, int index) {
+    private DecoderLayer layer(ModelConfig config, int index, Maker maker) {
+        Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
+        Optional<Experts> experts = config.experts(index);
+        for (Linear linear : Linear.SEVEN) {
+            if (experts.isEmpty() || !MLP.contains(linear)) {
+                weights.put(linear, maker.of(linear, config.outFeatures(linear), config.inFeatures(linear)));
+            }
+        }
         return DecoderLayer.of(
                 config.norm(LayerNorm.ATTENTION_IN, index).isPresent() ? ones(config) : DecoderLayer.NO_NORM,
                 weights,
                 config.norm(LayerNorm.MLP_IN, index).isPresent() ? ones(config) : DecoderLayer.NO_NORM,
+                experts.isPresent() ? experts(experts.get(), config, maker) : DecoderLayer.mlp(weights),
                 LayerExtras.neutral(config, index));
+    }
+
+    /** Experts that share their weights here; a card places each. */
+    private ExpertMlps experts(Experts experts, ModelConfig config, Maker maker) {
+        Mlp routed = expert(experts.width(), config.hiddenSize(), maker);
+        return new ExpertMlps(
+                dense("router", experts.count(), config.hiddenSize()),
+                new float[experts.biased() ? experts.count() : 0],
+                Collections.nCopies(experts.count(), routed),
+                experts.shared().exists()
+                        ? Optional.of(expert(experts.shared().width(), config.hiddenSize(), maker))
+                        : Optional.empty(),
+                experts.shared().gated()
+                        ? Optional.of(dense("gate of the shared expert", 1, config.hiddenSize()))
+                        : Optional.empty());
+    }
+
+    private static Mlp expert(int width, int hidden, Maker maker) {
+        return new Mlp(
+                maker.of(Linear.GATE, width, hidden),
+                maker.of(Linear.UP, width, hidden),
+                maker.of(Linear.DOWN, hidden, width));
     }
 
     private static float[] ones(ModelConfig config) {

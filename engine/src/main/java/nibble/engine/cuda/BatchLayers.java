@@ -2,17 +2,20 @@ package nibble.engine.cuda;
 
 import java.util.List;
 import java.util.Map;
-import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.layer.Activation;
+import java.util.Objects;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.BlockCache;
+import nibble.engine.cuda.attention.CachedRows;
+import nibble.engine.cuda.attention.PagedAttention;
+import nibble.engine.cuda.attention.PagedInputs;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.DeviceMemory;
-import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.forward.Forward;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
@@ -22,8 +25,6 @@ import org.jspecify.annotations.Nullable;
  * of, but for the activations of layers that it leaves to {@link Forward}.
  */
 final class BatchLayers implements AutoCloseable {
-    private static final int GLU_THREADS = 128;
-
     /**
      * Holds the activations of a layer, [rows, features], which layers share.
      *
@@ -56,14 +57,23 @@ final class BatchLayers implements AutoCloseable {
     private final BlockCache cache;
     private final Attending attending;
     private final Activations a;
+    private final @Nullable GroupedExperts experts;
     private final Forward forward;
 
-    BatchLayers(CudaBackend backend, CudaPlacedModel model, BlockCache cache, Attending attending, Activations a) {
+    /** @param experts null for a model without experts */
+    BatchLayers(
+            CudaBackend backend,
+            CudaPlacedModel model,
+            BlockCache cache,
+            Attending attending,
+            Activations a,
+            @Nullable GroupedExperts experts) {
         this.backend = backend;
         this.model = model;
         this.cache = cache;
         this.attending = attending;
         this.a = a;
+        this.experts = experts;
         this.forward = new Forward(model.config(), backend);
     }
 
@@ -74,30 +84,50 @@ final class BatchLayers implements AutoCloseable {
     }
 
     private void run(int index, DecoderLayer layer) {
-        ModelConfig config = model.config();
         CudaWeight qkv = whole(List.of(layer.q(), layer.k(), layer.v()));
-        CudaWeight gateUp = whole(List.of(layer.gate(), layer.up()));
-        boolean plain = layer.extras().isEmpty() && model.finalNorm().isPlain();
-        if (qkv == null || gateUp == null || !plain || config.intermediateSize() % 8 != 0) {
-            forward.layer(layer, a.hidden, (_, query, key, value, out) -> {
+        boolean plain =
+                qkv != null && layer.extras().isEmpty() && model.finalNorm().isPlain();
+        if (plain) {
+            attention(index, layer, qkv);
+        } else {
+            forward.attention(layer, a.hidden, (_, query, key, value, out) -> {
                 CudaMatrix q = CudaMatrix.of(backend.resources(), query);
                 CudaMatrix k = CudaMatrix.of(backend.resources(), key);
                 CudaMatrix v = CudaMatrix.of(backend.resources(), value);
                 attend(index, q.address(), q.columns(), k.address(), v.address(), k.columns(), out);
             });
-            return;
         }
-        double epsilon = config.streamNormEps();
-        backend.rmsNorm(a.hidden, layer.inputNorm(), epsilon, a.normed);
+        switch (layer.feedForward()) {
+            case ExpertMlps mlps -> {
+                backend.rmsNorm(
+                        a.hidden, layer.postAttentionNorm(), model.config().streamNormEps(), a.normed);
+                Objects.requireNonNull(experts).run(mlps, a.normed, a.hidden);
+            }
+            case Mlp mlp -> {
+                CudaWeight gateUp = whole(List.of(mlp.gate(), mlp.up()));
+                if (!plain || gateUp == null || model.config().intermediateSize() % 8 != 0) {
+                    forward.mlp(layer, a.hidden);
+                } else {
+                    mlp(layer, gateUp);
+                }
+            }
+        }
+    }
+
+    private void attention(int index, DecoderLayer layer, CudaWeight qkv) {
+        backend.rmsNorm(a.hidden, layer.inputNorm(), model.config().streamNormEps(), a.normed);
         backend.linears.multiply(qkv, a.normed, a.qkv, false);
         long query = a.qkv.address();
         long key = query + 2L * attending.shape.queryColumns();
         long value = key + 2L * attending.shape.keyColumns();
         attend(index, query, a.qkv.columns(), key, value, a.qkv.columns(), a.attended);
         backend.linears.multiply(layer.o(), a.attended, a.hidden, true);
-        backend.rmsNorm(a.hidden, layer.postAttentionNorm(), epsilon, a.normed);
+    }
+
+    private void mlp(DecoderLayer layer, CudaWeight gateUp) {
+        backend.rmsNorm(a.hidden, layer.postAttentionNorm(), model.config().streamNormEps(), a.normed);
         backend.linears.multiply(gateUp, a.normed, a.both, false);
-        glu(config.architecture().activation(), gateUp);
+        backend.elementwise.gluOfRows(model.config().architecture().activation(), gateUp, a.both, a.gated);
         backend.linears.multiply(layer.down(), a.gated, a.hidden, true);
     }
 
@@ -114,32 +144,8 @@ final class BatchLayers implements AutoCloseable {
                 attending.workspace);
     }
 
-    private void glu(Activation activation, CudaWeight gateUp) {
-        int mlp = a.gated.columns();
-        boolean interleaved = gateUp instanceof CudaWeight.Tiled;
-        String name = switch (activation) {
-            case SILU -> "swiglu_rows";
-            case GELU_TANH -> "geglu_rows";
-            case CLAMPED_SWIGLU -> "clamped_swiglu_rows";
-        };
-        backend.resources()
-                .kernels()
-                .kernel("elementwise.cu", name, Map.of())
-                .launch(
-                        backend.resources().stream(),
-                        new Kernel.Grid(Math.ceilDiv(mlp / 8, GLU_THREADS), a.rows(), 1),
-                        GLU_THREADS,
-                        0,
-                        a.both.address(),
-                        a.both.columns(),
-                        interleaved ? 16 : 8,
-                        interleaved ? 8 : mlp,
-                        a.gated.address(),
-                        mlp);
-    }
-
-    /** The matrix that these weights make together, if they lie so. */
-    private static @Nullable CudaWeight whole(List<Weight> weights) {
+    /** Returns the matrix that these weights make together, if they lie so. */
+    static @Nullable CudaWeight whole(List<Weight> weights) {
         int rows = weights.stream().mapToInt(Weight::outFeatures).sum();
         switch (weights.getFirst()) {
             case CudaWeight.Tiled first -> {

@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import nibble.engine.backend.BatchDecoder;
+import nibble.engine.cuda.attention.PagedInputs;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;

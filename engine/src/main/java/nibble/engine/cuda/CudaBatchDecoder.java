@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
+import java.util.stream.Stream;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.CacheType;
@@ -14,6 +15,8 @@ import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.backend.BlockCache;
 import nibble.engine.backend.Extents;
+import nibble.engine.cuda.attention.PagedAttention;
+import nibble.engine.cuda.attention.PagedInputs;
 import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.TiledMatrix;
@@ -21,9 +24,13 @@ import nibble.engine.cuda.driver.CudaGraph;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.KernelCache;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.Matrix;
+import nibble.engine.tensor.Mlp;
 import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.RowLogits;
+import nibble.engine.tensor.Weight;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -52,6 +59,7 @@ final class CudaBatchDecoder implements BatchDecoder {
 
     private final BatchLayers.Attending attending;
     private final BatchLayers.Activations most;
+    private final @Nullable GroupedExperts experts;
     private final CudaMatrix logits;
     private final BestLogits best;
     private final DeviceMemory.Recording kept;
@@ -71,7 +79,7 @@ final class CudaBatchDecoder implements BatchDecoder {
                     first(most.attended(), count),
                     first(most.both(), count),
                     first(most.gated(), count));
-            layers = new BatchLayers(backend, model, cache, attending, activations);
+            layers = new BatchLayers(backend, model, cache, attending, activations, experts);
         }
 
         /** Puts a step into the stream. The first one also brings all kernels here, which recording must not. */
@@ -145,6 +153,12 @@ final class CudaBatchDecoder implements BatchDecoder {
                     activations(shape.queryColumns()),
                     activations(2 * config.intermediateSize()),
                     activations(config.intermediateSize()));
+            this.experts = config.experts()
+                    .map(of -> new GroupedExperts(backend, of, config.hiddenSize(), rows))
+                    .orElse(null);
+            if (experts != null) {
+                closing.add(experts::close);
+            }
             this.logits = zeros(MOST_ROWS, model.head().outFeatures(), true);
             this.best = new BestLogits(card, logits);
             closing.add(best::close);
@@ -164,7 +178,7 @@ final class CudaBatchDecoder implements BatchDecoder {
         ModelConfig config = placed.config();
         boolean fits = placed instanceof CudaPlacedModel model
                 && model.allResident()
-                && config.experts().isEmpty()
+                && GroupedExperts.takes(model)
                 && !config.architecture().hasSinks()
                 && cache.blockTokens() == PagedAttention.BLOCK_TOKENS
                 && config.headDim() % 8 == 0
@@ -183,13 +197,22 @@ final class CudaBatchDecoder implements BatchDecoder {
         codes.addAll(PagedAttention.codes(attention));
         codes.addAll(BestLogits.codes());
         Set<TiledMatrix> matrices = new LinkedHashSet<>();
+        List<ExpertMlps> mixtures = new ArrayList<>();
         for (int i = 0; i < model.config().layers(); i++) {
-            model.layer(i).weights().forEach(weight -> {
-                if (weight instanceof CudaWeight.Tiled tiled) {
-                    matrices.add(tiled.matrix());
-                }
-            });
+            DecoderLayer layer = model.layer(i);
+            Stream<Weight> feedForward = layer.feedForward().weights();
+            if (layer.feedForward() instanceof ExpertMlps mlps) {
+                mixtures.add(mlps);
+                feedForward = mlps.shared().stream().flatMap(Mlp::weights);
+            }
+            Stream.concat(Stream.of(layer.q(), layer.k(), layer.v(), layer.o()), feedForward)
+                    .forEach(weight -> {
+                        if (weight instanceof CudaWeight.Tiled tiled) {
+                            matrices.add(tiled.matrix());
+                        }
+                    });
         }
+        model.config().experts().ifPresent(of -> codes.addAll(GroupedExperts.codes(mixtures, of, rows)));
         if (model.head() instanceof CudaWeight.Tiled head) {
             matrices.add(head.matrix());
         }

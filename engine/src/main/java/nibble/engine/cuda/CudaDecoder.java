@@ -3,12 +3,17 @@ package nibble.engine.cuda;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
+import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.Activation;
+import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Decoder;
 import nibble.engine.backend.KeyValueCache;
@@ -21,6 +26,7 @@ import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.cuda.driver.KernelStruct;
 import nibble.engine.cuda.driver.PinnedMemory;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.LayerExtras;
 import nibble.engine.tensor.PlacedModel;
 
 /**
@@ -30,7 +36,6 @@ import nibble.engine.tensor.PlacedModel;
  */
 final class CudaDecoder implements Decoder {
     private static final String FILE = "decode_step.cu";
-    private static final int LAYER_POINTERS = 10;
     /** Says that the residual stream is there already. */
     private static final int NO_TOKEN = -1;
 
@@ -66,18 +71,26 @@ final class CudaDecoder implements Decoder {
             int perKv = heads / config.kvHeads();
             Map<String, Integer> constants = new HashMap<>(Map.of("HEAD_DIM", headDim, "QUERIES_PER_KV", perKv));
             constants.putAll(DecodedTypes.of(model).orElseThrow().constants());
+            DecodedExperts experts = DecodedExperts.of(model).orElseThrow();
+            constants.putAll(experts.constants());
+            boolean extras = !model.layer(0).extras().isEmpty();
+            if (extras) {
+                constants.put("HEAD_EXTRAS", config.architecture().headNorm() == HeadNorm.ALL_HEADS ? 2 : 1);
+            }
             Launch launch = Launch.of(
                     backend.resources().kernels().integers(FILE, "decode_step_launch", constants),
                     config,
+                    experts,
                     backend.resources().device());
             int headBlocks = (perKv + 15) / 16;
             int splits = Math.max(1, backend.resources().device().multiprocessors() / (config.kvHeads() * headBlocks));
-            DeviceMemory.Buffer layers = layers(model);
+            DeviceMemory.Buffer layers = layers(model, experts, extras, launch.layerBytes);
             DeviceMemory.Buffer stepOnCard = buffer(STEP_BYTES);
             this.hidden = buffer(4L * config.hiddenSize());
             DeviceMemory.Buffer qkv = buffer(2L * (heads + 2 * config.kvHeads()) * headDim);
             DeviceMemory.Buffer attended = buffer(2L * heads * headDim);
-            DeviceMemory.Buffer gated = buffer(2L * config.intermediateSize());
+            DeviceMemory.Buffer gated = buffer(2L * Math.max(config.intermediateSize(), experts.gated()));
+            DeviceMemory.Buffer scores = buffer(Math.max(1L, 8L * experts.scores()));
             DeviceMemory.Buffer logitsOnCard = buffer(4L * vocabulary);
             DeviceMemory.Buffer partials = buffer(4L * heads * splits * (headDim + 2));
             DeviceMemory.Buffer tickets = zeros(4 * config.kvHeads() * headBlocks);
@@ -103,14 +116,18 @@ final class CudaDecoder implements Decoder {
                     .set("partials", partials.address())
                     .set("tickets", tickets.address())
                     .set("barrier", barrier.address())
+                    .set("scores", scores.address())
                     .set("layer_count", config.layers())
                     .set("hidden", config.hiddenSize())
                     .set("mlp", config.intermediateSize())
+                    .set("expert_width", experts.width())
+                    .set("shared_width", experts.sharedWidth())
                     .set("vocab", vocabulary)
                     .set("kv_heads", config.kvHeads())
                     .set("splits", splits)
                     .set("slots", launch.slots)
                     .set("epsilon", (float) config.streamNormEps())
+                    .set("head_epsilon", (float) config.rmsNormEps())
                     .set("scale", (float) (config.multipliers().score() / Math.log(2)));
             kernel.allowShared(launch.sharedBytes);
             int blocks = backend.resources().device().multiprocessors();
@@ -129,7 +146,7 @@ final class CudaDecoder implements Decoder {
     /**
      * The decoder of a model, if there is one for it: not where layers stream through the card, nor where the rotary
      * table changes with the length of the sequence or differs by layer, nor for what the kernel does not compute,
-     * which is all but Llama's own layers.
+     * which is all but Llama's own layers with biases and norms of queries and keys, and mixtures of experts.
      */
     static Optional<Decoder> of(CudaBackend backend, PlacedModel placed, KeyValueCache cache) {
         ModelConfig config = placed.config();
@@ -139,9 +156,10 @@ final class CudaDecoder implements Decoder {
             return Optional.empty();
         }
         boolean fits = model.allResident()
-                && config.experts().isEmpty()
                 && DecodedTypes.of(model).isPresent()
-                && model.layer(0).extras().isEmpty()
+                && DecodedExperts.of(model).isPresent()
+                && model.layer(0).extras().concernsHeadsAlone()
+                && model.layer(0).norms().keySet().containsAll(Set.of(LayerNorm.ATTENTION_IN, LayerNorm.MLP_IN))
                 && config.architecture().activation() == Activation.SILU
                 && model.finalNorm().isPlain()
                 && config.embeddingScale() == 1f
@@ -160,49 +178,92 @@ final class CudaDecoder implements Decoder {
                 : Optional.empty();
     }
 
-    /** Threads, shared memory and ring slots of the kernel. */
-    private record Launch(int threads, int sharedBytes, int slots) {
-        /** @param of the kernel file: threads, bytes of a slot, warps that compute, bytes of attention, of sums */
-        static Launch of(int[] of, ModelConfig config, CudaDevice device) {
+    /** Threads, shared memory and ring slots of the kernel, bytes of its {@code struct Layer}. */
+    private record Launch(int threads, int sharedBytes, int slots, int layerBytes) {
+        /** @param of the kernel file's {@code decode_step_launch} */
+        static Launch of(int[] of, ModelConfig config, DecodedExperts experts, CudaDevice device) {
             int unitBytes = of[1];
             int warps = of[2];
             int widest = Math.max(
                     Math.max(config.hiddenSize(), config.intermediateSize()), config.heads() * config.headDim());
-            int padded = (widest + 255) / 256 * 256;
-            int fixed = of[4] + 256 + 8 * LAYER_POINTERS * config.layers() + Math.max(2 * (padded + 32), of[3]);
+            int padded = Math.max((widest + 255) / 256 * 256, experts.gatedInUnits(of[7]));
+            int fixed = of[4] + 256 + of[5] * config.layers() + of[6] + Math.max(2 * (padded + 32), of[3]);
             int perSlot = warps * (unitBytes + 32);
             int slots = (device.sharedBytesPerBlock() - 256 - fixed) / perSlot;
             if (slots < 1) {
                 throw new IllegalStateException("the decode step needs " + (fixed + perSlot)
                         + " bytes of shared memory, the device has " + device.sharedBytesPerBlock());
             }
-            return new Launch(of[0], fixed + slots * perSlot, slots);
+            return new Launch(of[0], fixed + slots * perSlot, slots, of[5]);
         }
     }
 
-    /** Ten pointers a layer, as {@code struct Layer} has them. */
-    private DeviceMemory.Buffer layers(CudaPlacedModel model) {
-        int count = model.config().layers();
-        long[] pointers = new long[LAYER_POINTERS * count];
-        for (int i = 0; i < count; i++) {
+    /** The layers as {@code struct Layer} has them. */
+    private DeviceMemory.Buffer layers(
+            CudaPlacedModel model, DecodedExperts experts, boolean extras, int bytesOfLayer) {
+        List<Long> pointers = new ArrayList<>();
+        for (int i = 0; i < model.config().layers(); i++) {
             DecoderLayer layer = model.layer(i);
-            long[] of = {
-                DecodedTypes.typed(layer.q()),
-                DecodedTypes.typed(layer.k(), layer.q()),
-                DecodedTypes.typed(layer.v(), layer.k()),
-                DecodedTypes.typed(layer.o()),
-                DecodedTypes.typed(layer.gate()),
-                DecodedTypes.typed(layer.down()),
-                norm(layer.inputNorm()),
-                norm(layer.postAttentionNorm()),
-                CudaMatrix.of(backend.resources(), cache.keys(i), false).address(),
-                CudaMatrix.of(backend.resources(), cache.values(i), false).address()
-            };
-            System.arraycopy(of, 0, pointers, LAYER_POINTERS * i, LAYER_POINTERS);
+            pointers.addAll(List.of(
+                    DecodedTypes.typed(layer.q()),
+                    DecodedTypes.typed(layer.k(), layer.q()),
+                    DecodedTypes.typed(layer.v(), layer.k()),
+                    DecodedTypes.typed(layer.o())));
+            pointers.addAll(DecodedExperts.first(layer));
+            pointers.addAll(List.of(
+                    norm(layer.inputNorm()),
+                    norm(layer.postAttentionNorm()),
+                    CudaMatrix.of(backend.resources(), cache.keys(i), false).address(),
+                    CudaMatrix.of(backend.resources(), cache.values(i), false).address()));
+            if (extras) {
+                pointers.add(biases(layer.extras().biases(), model.config()));
+                pointers.add(gains(layer.extras().headNorms()));
+            }
+            pointers.addAll(experts.pointers(layer));
         }
-        DeviceMemory.Buffer buffer = buffer(8L * pointers.length);
-        backend.resources().transfers().bring(MemorySegment.ofArray(pointers), buffer);
+        if (8L * pointers.size() != (long) bytesOfLayer * model.config().layers()) {
+            throw new IllegalStateException(pointers.size() + " pointers of "
+                    + model.config().layers() + " layers, the kernel takes " + bytesOfLayer + " bytes a layer");
+        }
+        DeviceMemory.Buffer buffer = buffer(8L * pointers.size());
+        long[] values = pointers.stream().mapToLong(Long::longValue).toArray();
+        backend.resources().transfers().bring(MemorySegment.ofArray(values), buffer);
         return buffer;
+    }
+
+    /** Biases of queries, keys and values one after another, zeros where a linear has none; 0 without any. */
+    private long biases(Map<Linear, float[]> biases, ModelConfig config) {
+        if (biases.isEmpty()) {
+            return 0;
+        }
+        float[] all = new float[(config.heads() + 2 * config.kvHeads()) * config.headDim()];
+        int at = 0;
+        for (Linear linear : List.of(Linear.Q, Linear.K, Linear.V)) {
+            float[] bias = biases.get(linear);
+            if (bias != null) {
+                System.arraycopy(bias, 0, all, at, bias.length);
+            }
+            at += config.outFeatures(linear);
+        }
+        return single(all);
+    }
+
+    /** Gains of queries, then of keys; 0 without any. */
+    private long gains(Optional<LayerExtras.HeadNorms> norms) {
+        if (norms.isEmpty()) {
+            return 0;
+        }
+        float[] query = norms.get().query();
+        float[] key = norms.get().key();
+        float[] both = Arrays.copyOf(query, query.length + key.length);
+        System.arraycopy(key, 0, both, query.length, key.length);
+        return single(both);
+    }
+
+    private long single(float[] values) {
+        DeviceMemory.Buffer buffer = buffer(4L * values.length);
+        backend.resources().transfers().bring(MemorySegment.ofArray(values), buffer);
+        return buffer.address();
     }
 
     /** A copy of a norm that lives as long as the graph which reads it. */

@@ -5,7 +5,6 @@ import java.util.HashSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import nibble.checkpoint.model.Linear;
 import nibble.engine.cuda.data.BlockMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.NibbleMatrix;
@@ -30,11 +29,14 @@ record DecodedTypes(Map<String, Integer> constants) {
         Set<Integer> groupSizes = new HashSet<>();
         for (int i = 0; i < model.config().layers(); i++) {
             DecoderLayer layer = model.layer(i);
-            if (typed(layer.up(), layer.gate()) != 0) {
+            if (layer.feedForward().mlps().stream().anyMatch(mlp -> typed(mlp.up(), mlp.gate()) != 0)) {
                 return Optional.empty();
             }
-            for (Linear linear : Linear.values()) {
-                Weight weight = layer.weight(linear);
+            for (Weight weight : layer.weights().toList()) {
+                if (type(weight) >= Integer.SIZE) {
+                    // The kernel has a bit for each type.
+                    return Optional.empty();
+                }
                 types |= 1 << type(weight);
                 if (weight instanceof CudaWeight.Tiled tiled && tiled.matrix() instanceof NibbleMatrix nibbles) {
                     groupSizes.add(nibbles.groupSize());
@@ -53,7 +55,9 @@ record DecodedTypes(Map<String, Integer> constants) {
 
     private static boolean outer(Weight weight) {
         return weight instanceof CudaWeight.Dense
-                || weight instanceof CudaWeight.Tiled tiled && tiled.matrix() instanceof BlockMatrix;
+                || weight instanceof CudaWeight.Tiled tiled
+                        && tiled.matrix() instanceof BlockMatrix
+                        && type(weight) < Integer.SIZE;
     }
 
     private static int type(Weight weight) {

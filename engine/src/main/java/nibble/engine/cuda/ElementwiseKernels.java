@@ -19,6 +19,7 @@ import nibble.engine.tensor.Weight;
 final class ElementwiseKernels {
     private static final int THREADS = 256;
     private static final int ROPE_THREADS = 128;
+    private static final int GLU_THREADS = 128;
 
     private final CudaResources card;
     private final KeptVectors vectors;
@@ -158,6 +159,21 @@ final class ElementwiseKernels {
                         Math.max(1, x.rows() / sequences));
     }
 
+    void gatherColumns(Matrix source, int[] columns, Matrix target) {
+        Extents.gatherColumns(source, columns, target);
+        kernel("gather_columns")
+                .launch(
+                        card.stream(),
+                        Kernel.Grid.of(source.rows()),
+                        THREADS,
+                        0,
+                        CudaMatrix.of(card, source, false).address(),
+                        source.columns(),
+                        vectors.columns(columns).address(),
+                        columns.length,
+                        CudaMatrix.of(card, target, false).address());
+    }
+
     void glu(Activation activation, Matrix gate, Matrix up, Matrix out) {
         Extents.glu(gate, up, out);
         String kernel = switch (activation) {
@@ -212,5 +228,32 @@ final class ElementwiseKernels {
 
     private Kernel kernel(String name) {
         return card.kernels().kernel("elementwise.cu", name, Map.of());
+    }
+
+    /**
+     * Computes {@code out = activation(gate) * up} for the rows of a product with gate and up together.
+     *
+     * @param gateUp the matrix of both: where it is quantized they are interleaved by eight
+     */
+    void gluOfRows(Activation activation, CudaWeight gateUp, CudaMatrix both, CudaMatrix out) {
+        int mlp = out.columns();
+        boolean interleaved = gateUp instanceof CudaWeight.Tiled;
+        String name = switch (activation) {
+            case SILU -> "swiglu_rows";
+            case GELU_TANH -> "geglu_rows";
+            case CLAMPED_SWIGLU -> "clamped_swiglu_rows";
+        };
+        kernel(name)
+                .launch(
+                        card.stream(),
+                        new Kernel.Grid(Math.ceilDiv(mlp / 8, GLU_THREADS), out.rows(), 1),
+                        GLU_THREADS,
+                        0,
+                        both.address(),
+                        both.columns(),
+                        interleaved ? 16 : 8,
+                        interleaved ? 8 : mlp,
+                        out.address(),
+                        mlp);
     }
 }

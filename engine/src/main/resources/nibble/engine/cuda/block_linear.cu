@@ -4,7 +4,7 @@
 //   block_linear          x f16 [ROWS, in]   out f16 [ROWS, out]
 //   block_linear_single   x f16 [ROWS, in]   out f32 [ROWS, out]
 //
-// in is a multiple of the type's block. -DBLOCK_TYPE, -DROWS=1..8: the launcher asks for 1, as block_batch.cu has more rows.
+// in is a multiple of the type's block. -DBLOCK_TYPE, -DROWS=1, as block_batch.cu has more rows.
 
 #include "decode_linear.cuh"
 #include "block_units.cuh"

@@ -9,11 +9,7 @@ constexpr int BLOCK_TOKENS = 16;
 extern "C" __global__ void scatter_rows(const half_t* from, const int* rows, int columns, int head, half_t* to, float* scales) {
     const half_t* source = from + (long long)blockIdx.x * columns;
     half_t* target = to + (long long)rows[blockIdx.x] * columns;
-    if (columns % 8 == 0) {
-        for (int i = threadIdx.x; i < columns / 8; i += 128) ((uint4*)target)[i] = ((const uint4*)source)[i];
-    } else {
-        for (int i = threadIdx.x; i < columns; i += 128) target[i] = source[i];
-    }
+    copy_row(source, target, columns);
 }
 
 // k[t] = keys[blocks[t / 16] * 16 + t % 16], v likewise.  Grid: (rows, 2).  Block: 128.
@@ -24,11 +20,7 @@ extern "C" __global__ void gather_rows(
     long long row = (long long)blocks[t / BLOCK_TOKENS] * BLOCK_TOKENS + t % BLOCK_TOKENS;
     const half_t* source = (blockIdx.y ? values : keys) + row * columns;
     half_t* target = (blockIdx.y ? v : k) + (long long)t * columns;
-    if (columns % 8 == 0) {
-        for (int i = threadIdx.x; i < columns / 8; i += 128) ((uint4*)target)[i] = ((const uint4*)source)[i];
-    } else {
-        for (int i = threadIdx.x; i < columns; i += 128) target[i] = source[i];
-    }
+    copy_row(source, target, columns);
 }
 
 // to[rows[t]] = the codes of from[t].  Grid: rows.  Block: 128.

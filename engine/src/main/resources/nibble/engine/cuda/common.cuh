@@ -35,6 +35,15 @@ struct Field {
 #define STRUCT_MEMBER(TYPE, NAME) TYPE NAME;
 #define STRUCT_FIELD(TYPE, NAME) {#NAME, (int)sizeof(TYPE)},
 
+// to[j] = from[columns[j]], 0 for -2; for -1 it stays.  Of one row, by the threads of a block.
+template <class T>
+DEVICE void gather_columns_of(const T* from, const int* columns, int n, T* to) {
+    for (int j = threadIdx.x; j < n; j += blockDim.x) {
+        int column = columns[j];
+        if (column != -1) to[j] = column < 0 ? T(0) : from[column];
+    }
+}
+
 // --- fp16 <-> fp32 ------------------------------------------------------------------------------------------------
 
 DEVICE float to_float(half_t h) {
@@ -94,6 +103,15 @@ DEVICE float warp_max(float v) {
 #pragma unroll
     for (int d = 16; d > 0; d >>= 1) v = fmaxf(v, __shfl_xor_sync(0xffffffffu, v, d));
     return v;
+}
+
+// A row of fp16, by a block.
+DEVICE void copy_row(const half_t* from, half_t* to, int columns) {
+    if (columns % 8 == 0) {
+        for (int i = threadIdx.x; i < columns / 8; i += blockDim.x) ((uint4*)to)[i] = ((const uint4*)from)[i];
+    } else {
+        for (int i = threadIdx.x; i < columns; i += blockDim.x) to[i] = from[i];
+    }
 }
 
 // The barrier of the first THREADS threads of a block; others take no part.

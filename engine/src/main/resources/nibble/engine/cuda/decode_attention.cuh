@@ -41,6 +41,14 @@ constexpr int ATTENTION_QUERY_BYTES = 16 * Q_STRIDE * 2;
 constexpr int ATTENTION_SUM_BYTES = ATTENTION_WARPS * HEADS * HEAD_DIM * 4;
 constexpr int ATTENTION_BYTES = ATTENTION_QUERY_BYTES + ATTENTION_SUM_BYTES + ATTENTION_WARPS * 16 * 8;
 
+#ifdef HEAD_EXTRAS
+// What comes between q, k, v and rope.
+struct HeadExtras {
+    const float* biases;  // [(heads + 2 kv_heads) d]; null where there are none
+    const float* gains;   // of queries, then of keys: [2, d], or with -DHEAD_EXTRAS=2 [(heads + kv_heads) d] of a norm over all heads
+};
+#endif
+
 struct Attention {
     half_t* out;          // [heads * d]
     half_t* k_cache;      // [capacity, kv_heads * d]; rows below `position` are read, row `position` is written
@@ -54,6 +62,10 @@ struct Attention {
     int kv_heads;
     int splits;
     float scale;          // 1 / sqrt(d) * log2(e), since softmax is taken in powers of two
+#ifdef HEAD_EXTRAS
+    HeadExtras extras;
+    float epsilon;
+#endif
 };
 
 DEVICE uint4 load_cached(const half_t* from, bool valid) {  // past the L1: keys are read once, and the newest was just written
@@ -97,25 +109,7 @@ struct Sums {
     float total[2];
 };
 
-// The token's query heads, rotated, to shared memory; the rest of q stays zero.
-DEVICE void rotate_queries(half_t* q, const half_t* heads, int count, const float* cos, const float* sin) {
-    for (int i = threadIdx.x; i < count * HALF; i += THREADS) {
-        int head = i / HALF, j = i % HALF;
-        float a = load_fresh(heads + head * HEAD_DIM + j), b = load_fresh(heads + head * HEAD_DIM + HALF + j);
-        q[head * Q_STRIDE + j] = to_half(a * cos[j] - b * sin[j]);
-        q[head * Q_STRIDE + HALF + j] = to_half(b * cos[j] + a * sin[j]);
-    }
-}
-
-DEVICE void append(half_t* k_row, half_t* v_row, const half_t* k, const half_t* v, const float* cos, const float* sin) {
-    for (int j = threadIdx.x; j < HALF; j += THREADS) {
-        float a = load_fresh(k + j), b = load_fresh(k + HALF + j);
-        k_row[j] = to_half(a * cos[j] - b * sin[j]);
-        k_row[HALF + j] = to_half(b * cos[j] + a * sin[j]);
-        v_row[j] = to_half(load_fresh(v + j));
-        v_row[HALF + j] = to_half(load_fresh(v + HALF + j));
-    }
-}
+#include "decode_heads.cuh"
 
 // Scores of 16 keys, s[n][i] that of key 8 n + 2t + i % 2, to their powers of two below the largest score so far. The factor by which
 // the sums of earlier keys shrink comes back; a power counts UNIT in the total.
@@ -309,11 +303,17 @@ DEVICE void attend_item(const Attention& a, int item, unsigned char* shared) {
     half_t* v = a.v_cache + kv * HEAD_DIM;
     const float* cos = a.cos + (long long)a.position * HALF;
     const float* sin = a.sin + (long long)a.position * HALF;
+#ifdef HEAD_EXTRAS
+    bool last = share.split == share.active - 1;
+    turn_heads(a, q, maxima, last ? k + (long long)a.position * stride : nullptr, v + (long long)a.position * stride, first_head, heads, kv,
+               cos, sin);
+#else
     rotate_queries(q, a.qkv + first_head * HEAD_DIM, heads, cos, sin);
     if (share.split == share.active - 1) {
         const half_t* new_k = a.qkv + (a.kv_heads * QUERIES_PER_KV + kv) * HEAD_DIM;
         append(k + (long long)a.position * stride, v + (long long)a.position * stride, new_k, new_k + stride, cos, sin);
     }
+#endif
     sync_threads<THREADS>();
 
     if (warp < ATTENTION_WARPS) {

@@ -1,5 +1,5 @@
-// The linears of decoding as kernels of their own (w4_linear.cu): out[m, row] = sum over columns of x[m, column]
-// W[row, column] for m = 0..ROWS-1, ROWS = 1..8, fp16 x, fp32 sums.
+// The linears of decoding as kernels of their own (w4_linear.cu, expert_linear.cu): out[m, row] = sum over columns of x[m, column]
+// W[row, column] for m = 0..ROWS-1, ROWS = 1 or a multiple of 8, fp16 x, fp32 sums.
 //
 // A block owns `tiles_per_block` consecutive tiles of 16 rows. Its 8 warps share out the units of the tiles one by one: unit
 // number i (counted through panel, tile, column) belongs to warp i % 8, so that each warp has the same number, whatever the
@@ -39,6 +39,8 @@ struct Linear {
     int tiles_per_block;
     int panel_units;
     int slots;
+    int rows = ROWS;               // of x that there are
+    const int* sources = nullptr;  // the rows of x, null for its first ones
 };
 
 // The place of a unit in the order panel, tile of the block, unit of the panel.
@@ -92,19 +94,23 @@ DEVICE void linear(const Linear& p) {
 
     int slot = 0;
     u32 parity = 0;
-    const half_t* lane_x = x + (ROWS == 1 ? 0 : min(lane / 4, ROWS - 1)) * x_stride + lane % 4 * 8;
+    constexpr int EIGHTS = (ROWS + 7) / 8;
+    const half_t* lane_x = x + (ROWS == 1 ? 0 : lane / 4) * x_stride + lane % 4 * 8;
     for (int panel = 0; panel < panels; panel++) {
         if (INPUT == NORMALIZED) normalize_rows(x, scratch, (const float*)p.x, p.epsilon, p.in, panel_columns, x_stride);
-        else load_rows(x, (const half_t*)p.x, p.in, panel * panel_columns, panel_columns, x_stride);
+        else load_rows(x, (const half_t*)p.x, p.in, panel * panel_columns, panel_columns, x_stride, p.rows, p.sources);
         sync_threads<THREADS>();
         for (int tile = 0; tile < tiles; tile++) {
             float residual[OUTPUTS_A_LANE] = {};
             bool finishing = tile % WARPS == warp, last_panel = panel == panels - 1;
             if (EPILOGUE == ADD && finishing && last_panel) load_residual(residual, (const float*)p.out, p.out_rows, first_tile + tile);
-            float sum[4] = {0, 0, 0, 0};
+            float sum[EIGHTS][4] = {};
             while (now.panel == panel && now.tile == tile) {
                 barrier_wait(barriers + slot * 8, parity);
-                Units::multiply(sum, slots + slot * Units::BYTES, lane_x + now.unit * Units::COLUMNS);
+#pragma unroll
+                for (int i = 0; i < EIGHTS; i++) {
+                    Units::multiply(sum[i], slots + slot * Units::BYTES, lane_x + i * 8 * x_stride + now.unit * Units::COLUMNS);
+                }
                 __syncwarp();
                 fill_slot(slot);
                 if (++slot == p.slots) slot = 0, parity ^= 1;
@@ -113,11 +119,12 @@ DEVICE void linear(const Linear& p) {
             }
             // The buffer was last read, two tiles ago, before the barrier of the tile between.
             float* mine = partial + ((panel * tiles + tile) % 2 * WARPS + warp) * TILE_ROWS * ROWS;
-            publish_sums(mine, sum);
+#pragma unroll
+            for (int i = 0; i < EIGHTS; i++) publish_sums(mine + i * 8 * TILE_ROWS, sum[i]);
             sync_threads<THREADS>();
             if (finishing) {
                 finish_tile<EPILOGUE>(p.out, p.out_rows, mine - warp * TILE_ROWS * ROWS, sums + tile * TILE_ROWS * ROWS, residual,
-                                      first_tile + tile, panel == 0, last_panel);
+                                      first_tile + tile, panel == 0, last_panel, p.rows);
             }
         }
     }

@@ -3,6 +3,7 @@
 
 #pragma once
 #include "block_units.cuh"
+#include "decode_attention.cuh"
 
 #ifndef TYPES
 #error "-DTYPES is missing"
@@ -54,18 +55,45 @@ constexpr int LAYER_COLUMNS = used<F16> ? F16Units::COLUMNS : BLOCK_UNIT_COLUMNS
 // A matrix and its type: addresses are multiples of 32. 0 where it is part of the one before.
 typedef u64 Typed;
 
-struct Layer {  // 80 bytes
-    Typed q, k, v, o, gate_up, down;
-    const half_t* input_norm;      // [hidden]
-    const half_t* attention_norm;  // [hidden], of the input to gate and up
-    half_t* k_cache;               // [capacity, kv_heads d]
+DEVICE const unsigned char* address_of(Typed typed) { return (const unsigned char*)(typed & ~(Typed)31); }
+DEVICE int type_of(Typed typed) { return (int)(typed & 31); }
+
+// A launcher fills in eight bytes for each member, in this order.
+struct Layer {
+    Typed q, k, v, o, gate_up, down;  // gate_up, down: of the first expert where there are experts
+    const half_t* input_norm;         // [hidden]
+    const half_t* attention_norm;     // [hidden], of the input to gate and up
+    half_t* k_cache;                  // [capacity, kv_heads d]
     half_t* v_cache;
+#ifdef HEAD_EXTRAS
+    HeadExtras extras;
+#endif
+#ifdef EXPERTS
+    const half_t* router;  // [EXPERTS, hidden]; null where the layer has one MLP
+    u64 gate_up_stride, down_stride;
+    Typed shared_gate_up, shared_down;
+    const half_t* shared_gate;  // [hidden]
+#endif
 };
 
 struct Step {
     const Layer* layers;  // in shared memory: a fetching lane that waited for device memory here would hold up all lanes
     const unsigned char* head;
-    int layer_count, hidden, mlp, vocab, kv_heads;
+    int layer_count, hidden, mlp, vocab, kv_heads, expert_width, shared_width;
+
+    __device__ __forceinline__ bool has_experts(int layer) const {
+#ifdef EXPERTS
+        return layer < layer_count && layers[layer].router != nullptr;
+#else
+        return false;
+#endif
+    }
+};
+
+// The rings: slots of warp 0, of warp 1, ... and three barriers a slot: filled by a bulk copy, filled by the warp, used up.
+struct Rings {
+    u32 slots, bulk, own, used;  // shared addresses
+    int count;                   // slots a warp
 };
 
 // The block's part of a phase, and of one matrix of it. A phase is 4 a layer (q, k and v; o; gate and up; down), then lm_head. Its
@@ -110,10 +138,10 @@ DEVICE Run run_of(const Step& s, int phase, int part) {
             fp16_pair = used<F16> && phase % 4 == 2;
             if (part > 0) rows = 0;
         }
-        type = (int)(typed & 31);
+        type = type_of(typed);
     }
     int share = (all_tiles + gridDim.x - 1) / gridDim.x, begin = blockIdx.x * share - tiles_before;
     int first_tile = max(0, begin), end = min(tiles_of(rows), begin + share);
-    WeightMatrix matrix = {(const unsigned char*)(typed & ~(Typed)31), in, rows, fp16_pair ? 8 : 16, fp16_pair ? s.mlp : 8};
+    WeightMatrix matrix = {address_of(typed), in, rows, fp16_pair ? 8 : 16, fp16_pair ? s.mlp : 8};
     return {matrix, type, first_row, (in + columns - 1) / columns, first_tile, max(0, end - first_tile)};
 }

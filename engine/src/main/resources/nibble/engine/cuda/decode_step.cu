@@ -31,8 +31,10 @@
 //     barriers  256 * slots
 //     partial   8192
 //     scratch   256
-//     layers    80 * layer_count
-//     x         the larger of 2 * (P + 32), P = the largest of hidden, heads d and mlp rounded up to 256, and ATTENTION_BYTES
+//     layers    sizeof(Layer) * layer_count
+//     routing   ROUTING_BYTES
+//     x         the larger of 2 * (P + 32), P = the largest of hidden, heads d and mlp rounded up to 256 and the units of down of all
+//               slots, and ATTENTION_BYTES
 //   slots      as many as fit the device's limit for a block less 256 bytes, at least 1
 //
 // Each linear has a type, a number of blocks.cuh. -DTYPES is a mask of those that layers have, -DHEAD and -DEMBEDDING are types,
@@ -47,33 +49,20 @@
 #include "linear_parts.cuh"
 #include "decode_attention.cuh"
 #include "decode_phases.cuh"
+#include "decode_experts.cuh"
 
 #ifndef WINDOW
 #define WINDOW 4
 #endif
-// For whoever launches: threads, bytes of a slot of the ring, warps that compute, bytes of attention, of the partial sums.
-extern "C" __constant__ int decode_step_launch[5] = {
-    THREADS + 32, UNIT_BYTES, WARPS, ATTENTION_BYTES, 2 * WARPS * WARPS * TILE_ROWS * 4};
-
-// The rings: slots of warp 0, of warp 1, ... and three barriers a slot: filled by a bulk copy, filled by the warp, used up.
-struct Rings {
-    u32 slots, bulk, own, used;  // shared addresses
-    int count;                   // slots a warp
-};
-
-// A slot of a warp's ring and how often the ring has come round.
-struct Place {
-    int slot;
-    u32 parity;
-
-    __device__ __forceinline__ void next(int count) {
-        if (++slot == count) slot = 0, parity ^= 1;
-    }
-};
+// For whoever launches: threads, bytes of a slot of the ring, warps that compute, bytes of attention, of the partial sums, of a layer, of
+// what a block knows of experts, columns of a unit.
+extern "C" __constant__ int decode_step_launch[8] = {
+    THREADS + 32,  UNIT_BYTES,    WARPS,        ATTENTION_BYTES, 2 * WARPS * WARPS * TILE_ROWS * 4, sizeof(Layer),
+    ROUTING_BYTES, LAYER_COLUMNS};
 
 // One lane keeps the ring of warp `lane` full, through all phases of bulk copies. Never waits: a lane whose warp is behind must not
 // hold up the others.
-DEVICE void fetch_bulk(const Step& s, const Rings& rings) {
+DEVICE void fetch_bulk(const Step& s, const Rings& rings, const Routing& routing) {
 #if __CUDA_ARCH__ >= 900
     if (threadIdx.x % 32 >= WARPS) return;
     u64 policy = evict_first_policy();
@@ -81,8 +70,33 @@ DEVICE void fetch_bulk(const Step& s, const Rings& rings) {
     int phase = BULK_LAYERS ? 0 : 4 * s.layer_count, part = 0, end = 4 * s.layer_count + (BULK_HEAD ? 1 : 0), bytes = 0;
     Place to = {0, 1}, latest = {0, 0};  // the next slot to fill; the latest that may still be under way
     const unsigned char* from = nullptr;
+#ifdef EXPERTS
+    Mixture mixture(s);
+    int down_of = -1;  // the layer of whose experts' down the run is
+#endif
     while (true) {
         while (index >= count) {
+#ifdef EXPERTS
+            if (phase % 4 >= 2 && s.has_experts(phase / 4)) {
+                int layer = phase / 4;
+                if (!chosen_of(routing, layer + 1)) break;
+                index -= count;
+                if (phase % 4 == 2) {
+                    if (part == 0) part = mixture.first_slot();
+                    Run run = mixture.gate_up(s.layers[layer], routing, part);
+                    with_units(run.type, [&](auto units) { bytes = decltype(units)::BYTES; });
+                    count = run.tiles * run.units;
+                    from = run.matrix.data + (long long)run.first_tile * run.units * bytes;
+                    if (++part >= SLOTS || part * mixture.expert_tiles >= mixture.end_tile) part = 0, phase++;
+                } else {
+                    count = mixture.down_tiles * mixture.units;
+                    down_of = layer;
+                    phase++;
+                }
+                continue;
+            }
+            down_of = -1;
+#endif
             index -= count;
             if (phase >= end) return;
             Run run = run_of(s, phase, part);
@@ -98,8 +112,13 @@ DEVICE void fetch_bulk(const Step& s, const Rings& rings) {
             under_way--;
         }
         int slot = first_slot + to.slot;
-        if (under_way < window && barrier_passed(rings.used + slot * 8, to.parity)) {  // at first at once: no phase has ended yet
-            copy_bulk(rings.slots + slot * UNIT_BYTES, from + (long long)index * bytes, bytes, rings.bulk + slot * 8, policy);
+        // At first at once: no phase has ended yet. Without a unit the experts that it is of are not yet chosen.
+        if (index < count && under_way < window && barrier_passed(rings.used + slot * 8, to.parity)) {
+            const unsigned char* unit = from + (long long)index * bytes;
+#ifdef EXPERTS
+            if (down_of >= 0) unit = DownOfSlots{s.layers[down_of], mixture, routing}.place(index, bytes);
+#endif
+            copy_bulk(rings.slots + slot * UNIT_BYTES, unit, bytes, rings.bulk + slot * 8, policy);
             to.next(rings.count);
             index += WARPS;
             under_way++;
@@ -110,119 +129,9 @@ DEVICE void fetch_bulk(const Step& s, const Rings& rings) {
 #endif
 }
 
-// A warp's own copies of the units of a run.
-struct OwnFetch {
-    int tile, unit;
-    u64 policy;
-
-    template <class Units>
-    __device__ __forceinline__ void fill(const Run& run, const Rings& rings, int slot) {
-        while (unit >= run.units && tile < run.tiles) unit -= run.units, tile++;
-        if (tile >= run.tiles) return;
-        Units::fill(rings.slots + slot * UNIT_BYTES, rings.own + slot * 8, run.matrix, run.first_tile + tile, unit, policy);
-        unit += WARPS;
-    }
-};
-
-// A barrier of the whole grid, in two halves.
-struct GridBarrier {
-    u32* arrived;  // and, next to it, the blocks that have left
-    u32 due;
-
-    // What this block has written is there for all ...
-    __device__ __forceinline__ void arrive() {
-        sync_threads<THREADS>();
-        if (threadIdx.x == 0) {  // the fence covers what the other threads wrote before the barrier of the block
-            asm volatile("fence.acq_rel.gpu;\nred.relaxed.gpu.global.add.u32 [%0], 1;" ::"l"(arrived) : "memory");
-        }
-        due += gridDim.x;
-    }
-    // ... once they return from here.
-    __device__ __forceinline__ void wait() {
-        if (threadIdx.x == 0) {
-            u32 seen;
-            do asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(seen) : "l"(arrived) : "memory");
-            while (seen < due);
-        }
-        sync_threads<THREADS>();
-    }
-    // By all, after the last wait: as at first.
-    __device__ __forceinline__ void leave() {
-        if (threadIdx.x == 0 && atomicAdd(arrived + 1, 1u) == gridDim.x - 1) arrived[0] = arrived[1] = 0;
-    }
-};
-
-// What lasts from phase to phase, of a warp that computes.
-struct Block {
-    const Rings& rings;
-    const unsigned char* shared;
-    Place bulk, own;
-    int first;  // the next phase's first unit that is the warp's
-    float* partial;
-    float* scratch;
-    half_t* x;
-    int turn;  // of the two buffers of partial sums
-    GridBarrier grid;
-};
-
-// f(units of the type of a run).
-template <bool IS_HEAD, class F>
-DEVICE void with_units_of(const Run& run, F f) {
-    if constexpr (IS_HEAD) f(HeadUnits{});
-    else with_units(run.type, f);
-}
-
-// Fetches the first units of a run, where warps do that themselves.
-template <class Units>
-DEVICE OwnFetch begin_fetching(const Block& b, const Run& run) {
-    OwnFetch fetch = {0, b.first, evict_first_policy()};
-    if (!Units::BULK) {
-        Place place = b.own;
-        for (int i = 0; i < b.rings.count; i++, place.next(b.rings.count)) {
-            fetch.fill<Units>(run, b.rings, threadIdx.x / 32 * b.rings.count + place.slot);
-        }
-    }
-    return fetch;
-}
-
-template <class Units, Epilogue EPILOGUE>
-DEVICE void multiply_run(Block& b, const Run& run, OwnFetch fetch, void* out) {
-    int warp = threadIdx.x / 32, first_slot = warp * b.rings.count;
-    const half_t* lane_x = b.x + threadIdx.x % 4 * 8;
-    int unit = b.first;
-    for (int batch = 0; batch < run.tiles; batch += WARPS) {  // each warp finishes one tile of a batch
-        float residual[OUTPUTS_A_LANE] = {};
-        int batch_end = min(batch + WARPS, run.tiles), mine = batch + warp;
-        if (EPILOGUE == ADD && mine < batch_end) load_residual(residual, (const float*)out, run.matrix.rows, run.first_tile + mine);
-        float* partial = b.partial + b.turn * WARPS * WARPS * TILE_ROWS;
-        b.turn ^= 1;
-        for (int tile = batch; tile < batch_end; tile++) {
-            float sum[4] = {0, 0, 0, 0};
-            for (; unit < run.units; unit += WARPS) {
-                Place& place = Units::BULK ? b.bulk : b.own;
-                int slot = first_slot + place.slot;
-                barrier_wait((Units::BULK ? b.rings.bulk : b.rings.own) + slot * 8, place.parity);
-                Units::multiply(sum, b.shared + slot * UNIT_BYTES, lane_x + unit * Units::COLUMNS);
-                __syncwarp();
-                if (!Units::BULK) fetch.fill<Units>(run, b.rings, slot);
-                else if (threadIdx.x % 32 == 0) barrier_arrive(b.rings.used + slot * 8);
-                place.next(b.rings.count);
-            }
-            unit -= run.units;
-            publish_sums(partial + ((tile - batch) * WARPS + warp) * TILE_ROWS, sum);
-        }
-        // The other buffer is free again: its readers have passed this barrier.
-        sync_threads<THREADS>();
-        if (mine < batch_end) {
-            finish_tile<EPILOGUE>(out, run.matrix.rows, partial + warp * WARPS * TILE_ROWS, nullptr, residual, run.first_tile + mine,
-                                  true, true);
-        }
-    }
-    b.first = unit;
-}
-
-template <bool IS_HEAD, Input INPUT, Epilogue EPILOGUE>
-DEVICE void run_phase(const Step& s, Block& b, int phase, void* out, const void* input, const half_t* norm, float epsilon) {
+template <bool IS_HEAD, Input INPUT, Epilogue EPILOGUE, class After = Nothing>
+DEVICE void run_phase(const Step& s, Block& b, int phase, void* out, const void* input, const half_t* norm, float epsilon,
+                      After after = After{}) {
     int in = inputs_of(s, phase), columns = (in + 255) / 256 * 256;
     constexpr int PARTS = !IS_HEAD && EPILOGUE == STORE ? 3 : 1;
     bool waited = false;
@@ -230,8 +139,12 @@ DEVICE void run_phase(const Step& s, Block& b, int phase, void* out, const void*
     for (int part = 0; part < PARTS; part++) {
         Run run = run_of(s, phase, part);
         if (run.tiles == 0) continue;
-        OwnFetch fetch;
-        with_units_of<IS_HEAD>(run, [&](auto units) { fetch = begin_fetching<decltype(units)>(b, run); });
+        OwnFetch fetch = {0, b.first, evict_first_policy()};
+        with_units_of<IS_HEAD>(run, [&](auto units) {
+            OneMatrix<decltype(units)> matrix = {run, fetch};
+            begin_fetching(b, matrix);
+            fetch = matrix.fetch;
+        });
         if (!waited) {
             if (INPUT == NORMALIZED) load_norm(b.x, norm, in);
             b.grid.wait();
@@ -241,7 +154,10 @@ DEVICE void run_phase(const Step& s, Block& b, int phase, void* out, const void*
             waited = true;
         }
         void* to = EPILOGUE == STORE ? (void*)((half_t*)out + run.first_row) : out;
-        with_units_of<IS_HEAD>(run, [&](auto units) { multiply_run<decltype(units), EPILOGUE>(b, run, fetch, to); });
+        with_units_of<IS_HEAD>(run, [&](auto units) {
+            OneMatrix<decltype(units)> matrix = {run, fetch};
+            multiply_tiles<EPILOGUE>(b, matrix, to, after);
+        });
     }
     if (!waited) b.grid.wait();
 }
@@ -271,8 +187,8 @@ DEVICE void embed(float* h, const unsigned char* embedding, int token, int hidde
     F(const Layer*, layers) F(const unsigned char*, embedding) F(const half_t*, final_norm) F(const unsigned char*, head) \
     F(const float*, cos) F(const float*, sin) F(const int*, step) F(float*, hidden_state) F(half_t*, qkv) \
     F(half_t*, attended) F(half_t*, gated) F(float*, logits) F(float*, partials) F(u32*, tickets) F(u32*, barrier) \
-    F(int, layer_count) F(int, hidden) F(int, mlp) F(int, vocab) F(int, kv_heads) F(int, splits) F(int, slots) \
-    F(float, epsilon) F(float, scale)
+    F(u64*, scores) F(int, layer_count) F(int, hidden) F(int, mlp) F(int, expert_width) F(int, shared_width) F(int, vocab) \
+    F(int, kv_heads) F(int, splits) F(int, slots) F(float, epsilon) F(float, head_epsilon) F(float, scale)
 struct Arguments {
     ARGUMENTS(STRUCT_MEMBER)
 };
@@ -287,7 +203,11 @@ extern "C" __global__ void __launch_bounds__(THREADS + 32, 1) decode_step(Argume
     float* partial = (float*)(after_ring + WARPS * slots * 32);
     Layer* table = (Layer*)(partial + 2 * WARPS * WARPS * TILE_ROWS + 64);
     for (int i = threadIdx.x; i < layer_count * (int)sizeof(Layer) / 8; i += blockDim.x) ((u64*)table)[i] = ((const u64*)a.layers)[i];
-    Step s = {table, a.head, layer_count, hidden, a.mlp, a.vocab, kv_heads};
+    Step s = {table, a.head, layer_count, hidden, a.mlp, a.vocab, kv_heads, a.expert_width, a.shared_width};
+    Routing& routing = *(Routing*)(table + layer_count);
+#ifdef EXPERTS
+    if (threadIdx.x == 0) routing.layers = 0;
+#endif
     Rings rings = {shared_address(shared), barriers, barriers + WARPS * slots * 8, barriers + WARPS * slots * 16, slots};
     if (threadIdx.x == 0) {
         init_barriers(rings.bulk, WARPS * slots, 1);
@@ -296,28 +216,52 @@ extern "C" __global__ void __launch_bounds__(THREADS + 32, 1) decode_step(Argume
     }
     __syncthreads();
     if (threadIdx.x >= THREADS) {
-        fetch_bulk(s, rings);
+        fetch_bulk(s, rings, routing);
         return;
     }
     Block b = {rings, shared, {0, 0}, {0, 0}, (int)threadIdx.x / 32, partial, partial + 2 * WARPS * WARPS * TILE_ROWS,
-               (half_t*)(table + layer_count), 0, {a.barrier, 0}};
+               (half_t*)((unsigned char*)&routing + ROUTING_BYTES), 0, {a.barrier, 0}};
 
+#ifdef EXPERTS
+    Mixture mixture(s);
+#endif
     int token = a.step[0], position = a.step[1];
     embed(h, a.embedding, token, hidden);
     b.grid.arrive();
     for (int l = 0; l < layer_count; l++) {
         const Layer& layer = table[l];
         run_phase<false, NORMALIZED, STORE>(s, b, 4 * l, a.qkv, h, layer.input_norm, a.epsilon);
+#ifdef EXPERTS
+        // All have read the scores of the layer before, and none adds to them before it has passed the next barrier.
+        for (int e = threadIdx.x; blockIdx.x == gridDim.x - 1 && e < SCORES; e += THREADS) a.scores[e] = 0;
+#endif
         b.grid.arrive();
         Attention attention = {a.attended, layer.k_cache, layer.v_cache, a.qkv,    a.cos,  a.sin,
                                a.partials, a.tickets,     position,      kv_heads, splits, a.scale};
+#ifdef HEAD_EXTRAS
+        attention.extras = layer.extras, attention.epsilon = a.head_epsilon;
+#endif
         if (blockIdx.x < kv_heads * HEAD_BLOCKS * splits) prefetch_keys(attention, blockIdx.x);
+#ifdef EXPERTS
+        if (s.has_experts(l)) prefetch_router(layer, mixture);
+#endif
         b.grid.wait();
         for (int item = blockIdx.x; item < kv_heads * HEAD_BLOCKS * splits; item += gridDim.x) {
             attend_item(attention, item, (unsigned char*)b.x);
             sync_threads<THREADS>();
         }
         b.grid.arrive();
+#ifdef EXPERTS
+        if (s.has_experts(l)) {
+            run_phase<false, PLAIN, ADD>(s, b, 4 * l + 1, h, a.attended, nullptr, 0, Scoring{layer, a.scores, hidden, {}, 0});
+            b.grid.arrive();
+            experts_up(s, l, b, mixture, routing, a.scores, a.gated, h, a.epsilon);
+            b.grid.arrive();
+            experts_down(layer, b, mixture, routing, a.gated, h);
+            b.grid.arrive();
+            continue;
+        }
+#endif
         run_phase<false, PLAIN, ADD>(s, b, 4 * l + 1, h, a.attended, nullptr, 0);
         b.grid.arrive();
         run_phase<false, NORMALIZED, SWIGLU>(s, b, 4 * l + 2, a.gated, h, layer.attention_norm, a.epsilon);

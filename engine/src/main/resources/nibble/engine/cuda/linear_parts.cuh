@@ -16,12 +16,15 @@ enum Epilogue { STORE, STORE_FLOAT, ADD, SWIGLU };
 
 // --- input ----------------------------------------------------------------------------------------------------------
 
-// x[m, from .. from + columns) to shared memory; columns from `in` up are zero.
-DEVICE void load_rows(half_t* x, const half_t* input, int in, int from, int columns, int stride) {
+// x[m, from .. from + columns) to shared memory; columns from `in` up are zero, and rows from `rows` up. sources: the rows of the input,
+// null for its first ones.
+DEVICE void load_rows(half_t* x, const half_t* input, int in, int from, int columns, int stride, int rows = ROWS,
+                      const int* sources = nullptr) {
     for (int m = 0; m < ROWS; m++) {
+        const half_t* row = input + (m >= rows ? 0 : sources ? sources[m] : m) * (long long)in;
         for (int c = threadIdx.x * 8; c < columns; c += THREADS * 8) {
-            bool inside = from + c < in;
-            copy_async16(shared_address(x + m * stride + c), input + (long long)m * in + (inside ? from + c : 0), inside ? 16 : 0);
+            bool inside = from + c < in && m < rows;
+            copy_async16(shared_address(x + m * stride + c), row + (inside ? from + c : 0), inside ? 16 : 0);
         }
     }
     copy_async_commit();
@@ -79,14 +82,14 @@ DEVICE void normalize_rows(half_t* x, float* scratch, const float* input, float 
 
 constexpr int OUTPUTS_A_LANE = (TILE_ROWS * ROWS + 31) / 32;
 
-// A warp's sums of a tile to shared memory, partial[m * 16 + row of the tile].
+// A warp's sums of a tile with eight rows of x to shared memory, partial[m * 16 + row of the tile].
 DEVICE void publish_sums(float* partial, const float (&sum)[4]) {
     int lane = threadIdx.x % 32, r = lane / 4, t = lane % 4;
     if (ROWS == 1) {
         if (t == 0) partial[r] = sum[0], partial[r + 8] = sum[2];
     } else {
-        if (2 * t < ROWS) partial[2 * t * TILE_ROWS + r] = sum[0], partial[2 * t * TILE_ROWS + r + 8] = sum[2];
-        if (2 * t + 1 < ROWS) partial[(2 * t + 1) * TILE_ROWS + r] = sum[1], partial[(2 * t + 1) * TILE_ROWS + r + 8] = sum[3];
+        float* to = partial + 2 * t * TILE_ROWS + r;
+        to[0] = sum[0], to[8] = sum[2], to[TILE_ROWS] = sum[1], to[TILE_ROWS + 8] = sum[3];
     }
 }
 
@@ -101,10 +104,12 @@ DEVICE void load_residual(float (&residual)[OUTPUTS_A_LANE], const float* out, i
 }
 
 // By one warp: adds the warps' sums of a tile in order and stores them. sums: what earlier panels of columns gave, or where this
-// one's sum is to wait. out: STORE, SWIGLU fp16; STORE_FLOAT, ADD fp32; [ROWS, rows], SWIGLU [ROWS, rows / 2].
+// one's sum is to wait. out: STORE, SWIGLU fp16; STORE_FLOAT, ADD fp32; [ROWS, rows], SWIGLU [ROWS, rows / 2]. Returns what the lane
+// last added up. rows_of_x: how many of the ROWS there are.
 template <Epilogue EPILOGUE>
-DEVICE void finish_tile(void* out, int rows, const float* partial, float* sums, const float (&residual)[OUTPUTS_A_LANE], int tile,
-                        bool first_panel, bool last_panel) {
+DEVICE float finish_tile(void* out, int rows, const float* partial, float* sums, const float (&residual)[OUTPUTS_A_LANE], int tile,
+                         bool first_panel, bool last_panel, int rows_of_x = ROWS) {
+    float last = 0;
 #pragma unroll
     for (int i = 0; i < OUTPUTS_A_LANE; i++) {
         int v = i * 32 + threadIdx.x % 32;
@@ -120,7 +125,7 @@ DEVICE void finish_tile(void* out, int rows, const float* partial, float* sums, 
         }
         int m = v / TILE_ROWS, r = v % TILE_ROWS, row = tile * TILE_ROWS + r;
         long long at = (long long)m * rows + row;
-        valid = valid && row < rows;
+        valid = valid && row < rows && (ROWS == 1 || m < rows_of_x);
         if (EPILOGUE == SWIGLU) {
             float up = __shfl_down_sync(0xffffffffu, sum, 8);
             at = (long long)m * (rows / 2) + tile * 8 + r;
@@ -128,7 +133,8 @@ DEVICE void finish_tile(void* out, int rows, const float* partial, float* sums, 
         } else if (valid) {
             if (EPILOGUE == STORE) ((half_t*)out)[at] = to_half(sum);
             if (EPILOGUE == STORE_FLOAT) ((float*)out)[at] = sum;
-            if (EPILOGUE == ADD) ((float*)out)[at] = residual[i] + sum;
+            if (EPILOGUE == ADD) ((float*)out)[at] = last = residual[i] + sum;
         }
     }
+    return last;
 }

@@ -8,7 +8,7 @@
 //   multiply(sum, slot, x)                               sum += unit * x, the lane's part of mma.m16n8k16
 //
 // Lane 4 r + t has rows r and r + 8 of the tile; of every 32 columns the 8 from 8 t (w4.cuh says why). x is the lane's: row
-// min(r, ROWS - 1) of the ROWS input rows (a constant of whoever includes this), at column 8 t of the unit. sum[0], sum[1] are row r of the tile with input rows 2t, 2t + 1;
+// r of eight input rows, or the only one where ROWS (a constant of whoever includes this) is 1, at column 8 t of the unit. sum[0], sum[1] are row r of the tile with input rows 2t, 2t + 1;
 // sum[2], sum[3] row r + 8. With ROWS = 1 all input rows are the same and only sum[0], sum[2] are kept.
 
 #pragma once

@@ -3,7 +3,7 @@
 //
 //   w4_linear   x f16 [ROWS, in]   out f16 [ROWS, out]
 //
-// in % 32 == 0, in % g == 0, out % 8 == 0. -DGROUP_SIZE, -DROWS=1..8: the launcher asks for 1, as w4_batch.cu has more rows.
+// in % 32 == 0, in % g == 0, out % 8 == 0. -DGROUP_SIZE, -DROWS=1, as w4_batch.cu has more rows.
 
 #include "w4.cuh"
 #include "decode_linear.cuh"

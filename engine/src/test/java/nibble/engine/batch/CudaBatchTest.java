@@ -34,6 +34,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Many texts at once on a card; skipped, with the reason, where there is none. */
@@ -85,19 +86,7 @@ class CudaBatchTest {
 
     /** Biases, norms of heads, scaled embeddings, GELU, windows; caps, norms behind, rope by layer or of a part. */
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "qwen2",
-                "qwen3",
-                "gemma",
-                "mistral",
-                "gemma2",
-                "gemma3",
-                "smollm3",
-                "granite",
-                "olmo2",
-                "phi4-mini"
-            })
+    @MethodSource("nibble.engine.ArchitecturesTest#dense")
     void texts_of_other_architectures_have_the_probabilities_of_the_reference(String name) throws Exception {
         try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(name))) {
             // As their logits one by one: of a logit and of the logarithm of the sum.

@@ -45,6 +45,9 @@ class CudaKernelsCompileTest {
         // 50 and 1/16, as the bits of floats.
         "attention.cu, -DHEAD_DIM=256 -DSLIDING_WINDOW=4096 -DSCORE_SCALE_BITS=1031798784 -DSCORE_CAP_BITS=1112014848",
         "paged_attention.cu, -DHEAD_DIM=256 -DQUERIES_PER_KV=2 -DSCORE_CAP_BITS=1112014848",
+        "attention.cu, -DHEAD_DIM=64 -DSLIDING_WINDOW=128 -DSINKS=1",
+        "paged_attention.cu, -DHEAD_DIM=64 -DQUERIES_PER_KV=8 -DSINKS=1",
+        "paged_attention.cu, -DHEAD_DIM=64 -DQUERIES_PER_KV=8 -DSINKS=1 -DCODES=1",
         "paged_attention.cu, -DHEAD_DIM=64 -DQUERIES_PER_KV=2",
         "paged_attention.cu, -DHEAD_DIM=96 -DQUERIES_PER_KV=1 -DSLIDING_WINDOW=2047",
         "paged_attention.cu, -DHEAD_DIM=128 -DQUERIES_PER_KV=8",
@@ -66,14 +69,26 @@ class CudaKernelsCompileTest {
         // Q4_K and Q6_K, as Q4_K_M has them; then the other types.
         "decode_step.cu, -DTYPES=20480 -DEMBEDDING=12 -DHEAD=14 -DHEAD_DIM=128 -DQUERIES_PER_KV=1",
         "decode_step.cu, -DTYPES=9448908 -DEMBEDDING=2 -DHEAD=1 -DHEAD_DIM=128 -DQUERIES_PER_KV=4",
+        // Mixtures: of codes with norms of heads, of fp16 with a shared expert, of Q4_K and Q6_K.
+        "decode_step.cu, -DTYPES=1 -DEMBEDDING=1 -DHEAD=1 -DGROUP_SIZE=128 -DHEAD_DIM=128 -DQUERIES_PER_KV=8"
+                + " -DEXPERTS=128 -DCHOSEN=8 -DSUM_OF_ONE=1 -DSHARED=0 -DHEAD_EXTRAS=1",
+        "decode_step.cu, -DTYPES=2 -DEMBEDDING=1 -DHEAD=1 -DHEAD_DIM=64 -DQUERIES_PER_KV=1"
+                + " -DEXPERTS=60 -DCHOSEN=4 -DSUM_OF_ONE=0 -DSHARED=2 -DHEAD_EXTRAS=2",
+        "decode_step.cu, -DTYPES=20480 -DEMBEDDING=12 -DHEAD=14 -DHEAD_DIM=128 -DQUERIES_PER_KV=4"
+                + " -DEXPERTS=8 -DCHOSEN=2 -DSUM_OF_ONE=1 -DSHARED=0",
+        "expert_linear.cu, -DBLOCK_TYPE=0 -DGROUP_SIZE=128 -DROWS=8",
+        "expert_linear.cu, -DBLOCK_TYPE=1 -DROWS=16",
+        "expert_linear.cu, -DBLOCK_TYPE=14 -DROWS=32",
         "blocks.cu, -DBLOCK_TYPE=2",
         "blocks.cu, -DBLOCK_TYPE=8",
         "blocks.cu, -DBLOCK_TYPE=10",
         "blocks.cu, -DBLOCK_TYPE=12",
         "blocks.cu, -DBLOCK_TYPE=14",
         "blocks.cu, -DBLOCK_TYPE=23",
+        "blocks.cu, -DBLOCK_TYPE=39",
         "block_linear.cu, -DBLOCK_TYPE=11 -DROWS=1",
         "block_linear.cu, -DBLOCK_TYPE=8 -DROWS=1",
+        "block_batch.cu, -DBLOCK_TYPE=39 -DROWS=32 -DWARP_TILES=2",
         "block_batch.cu, -DBLOCK_TYPE=2 -DROWS=64 -DWARP_TILES=2",
         "block_batch.cu, -DBLOCK_TYPE=12 -DROWS=16 -DWARP_TILES=1",
         "block_batch.cu, -DBLOCK_TYPE=14 -DROWS=64 -DWARP_TILES=2",

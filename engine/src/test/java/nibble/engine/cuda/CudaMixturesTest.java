@@ -2,16 +2,27 @@ package nibble.engine.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
+import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
 import nibble.engine.ArchitecturesTest;
 import nibble.engine.Llama;
+import nibble.engine.RandomMixture;
+import nibble.engine.RandomModel;
 import nibble.engine.Session;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.Decoder;
+import nibble.engine.backend.KeyValueCache;
+import nibble.engine.host.ReferenceBackend;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.PlacedModel;
 import org.junit.jupiter.api.Assumptions;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Mixtures of experts on a card, against transformers' logits. */
@@ -29,7 +40,18 @@ class CudaMixturesTest {
      * moves its logits, and those of tokens behind it, by more.
      */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen2-moe", "qwen3-moe", "olmoe"})
+    @ValueSource(
+            strings = {
+                "mixtral",
+                "mixtral-fused",
+                "qwen2-moe",
+                "qwen3-moe",
+                "olmoe",
+                "gpt-oss",
+                "gpt-oss-mxfp4",
+                "deepseek2-lite",
+                "deepseek2"
+            })
     void every_mixture_gives_the_logits_of_transformers(String name) {
         ArchitecturesTest.Expected expected = ArchitecturesTest.Expected.of(name);
         float bound = 2 * 8192 * expected.fp32Error();
@@ -52,5 +74,49 @@ class CudaMixturesTest {
             }
             assertThat(worst).as(name + " " + Arrays.toString(ids)).isLessThan(bound);
         }
+    }
+
+    /**
+     * Each token in one launch, which chooses experts on the card. Where two experts are nearly equal another one may
+     * be chosen: for no more than a few tokens of these.
+     */
+    @ParameterizedTest
+    @EnumSource
+    void tokens_one_by_one_give_the_logits_of_the_reference(RandomMixture mixture) {
+        ModelWeights weights = mixture.weights();
+        int[] ids = RandomModel.ids(4, 60, weights.config().vocabularySize());
+        try (Backend backend = CudaBackend.open(0, Long.MAX_VALUE, 2);
+                Backend reference = new ReferenceBackend();
+                PlacedModel placed = backend.place(weights);
+                Llama model = Llama.of(weights, backend, placed);
+                Llama expected = Llama.of(weights, reference);
+                Session session = model.session(64);
+                Session other = expected.session(64);
+                KeyValueCache cache = new KeyValueCache(weights.config(), backend, 64)) {
+            Optional<Decoder> decoder = backend.decoder(placed, cache);
+            assertThat(decoder).isPresent();
+            decoder.get().close();
+            session.append(Arrays.copyOf(ids, 5));
+            other.append(Arrays.copyOf(ids, 5));
+            List<Double> errors = new ArrayList<>();
+            for (int i = 5; i < ids.length; i++) {
+                errors.add(error(session.append(new int[] {ids[i]}), other.append(new int[] {ids[i]})));
+            }
+            assertThat(errors.stream().filter(error -> error > 0.02))
+                    .as(errors.toString())
+                    .hasSizeLessThan(8);
+        }
+    }
+
+    /** The largest difference of a logit, in root mean squares of the logits. */
+    private static double error(float[] found, float[] expected) {
+        double squares = 0;
+        double worst = 0;
+        for (int i = 0; i < expected.length; i++) {
+            squares += (double) expected[i] * expected[i] / expected.length;
+            worst = Math.max(worst, Math.abs(found[i] - expected[i]));
+            assertThat(found[i]).isFinite();
+        }
+        return worst / Math.sqrt(squares);
     }
 }

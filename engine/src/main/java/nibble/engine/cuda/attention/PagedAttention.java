@@ -1,4 +1,4 @@
-package nibble.engine.cuda;
+package nibble.engine.cuda.attention;
 
 import static jcuda.driver.JCudaDriver.cuMemsetD32Async;
 
@@ -13,6 +13,7 @@ import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Extents;
 import nibble.engine.cuda.data.CudaCodeMatrix;
 import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
@@ -22,12 +23,13 @@ import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Attention to keys and values in blocks. Next tokens of many sequences are one launch of {@code paged_attention.cu};
- * the keys of longer parts are brought together first, by {@code cache_rows.cu}. Owns what it keeps of the last parts.
+ * Computes attention to keys and values in blocks. Next tokens of many sequences are one launch of {@code
+ * paged_attention.cu}; the keys of longer parts are brought together first, by {@code cache_rows.cu}. Owns what it
+ * keeps of the last parts.
  */
-final class PagedAttention implements AutoCloseable {
+public final class PagedAttention implements AutoCloseable {
     /** Rows of a block, as the kernels have them. */
-    static final int BLOCK_TOKENS = 16;
+    public static final int BLOCK_TOKENS = 16;
 
     private static final String FILE = "paged_attention.cu";
     private static final String ROWS_FILE = "cache_rows.cu";
@@ -40,7 +42,7 @@ final class PagedAttention implements AutoCloseable {
      * @param headBlocks groups of at most 16 query heads of a kv head
      * @param round keys that the warps of a block take in a turn
      */
-    record Geometry(int threads, int blocks, int headBlocks, int round) {}
+    public record Geometry(int threads, int blocks, int headBlocks, int round) {}
 
     /**
      * Names rows of new tokens, as addresses and elements from a row to the next.
@@ -48,10 +50,10 @@ final class PagedAttention implements AutoCloseable {
      * @param key 0 where the cache has the rows' keys already; then the value too
      * @param cos 0 where queries are rotated already; then sin too
      */
-    record NewRows(long query, int queryStride, long key, long value, int keyStride, long cos, long sin) {}
+    public record NewRows(long query, int queryStride, long key, long value, int keyStride, long cos, long sin) {}
 
     /** Sums of parts of rows, and counters that a launch leaves at zero. */
-    record Workspace(DeviceMemory.Buffer partials, DeviceMemory.Buffer tickets) implements AutoCloseable {
+    public record Workspace(DeviceMemory.Buffer partials, DeviceMemory.Buffer tickets) implements AutoCloseable {
         @Override
         public void close() {
             partials.close();
@@ -60,6 +62,7 @@ final class PagedAttention implements AutoCloseable {
     }
 
     private final CudaResources card;
+    private final KeptVectors vectors;
     private final AttentionKernel attention;
     private final Map<Map<String, Integer>, Geometry> geometries = new HashMap<>();
     /** What the layers of a pass ask for again and again, by identity. */
@@ -82,8 +85,9 @@ final class PagedAttention implements AutoCloseable {
         }
     }
 
-    PagedAttention(CudaResources card, AttentionKernel attention) {
+    public PagedAttention(CudaResources card, KeptVectors vectors, AttentionKernel attention) {
         this.card = card;
+        this.vectors = vectors;
         this.attention = attention;
     }
 
@@ -92,7 +96,7 @@ final class PagedAttention implements AutoCloseable {
      *
      * @param coded whether keys and values are 8-bit codes
      */
-    static Map<String, Integer> constants(AttentionShape shape, int contextTokens, boolean coded) {
+    public static Map<String, Integer> constants(AttentionShape shape, int contextTokens, boolean coded) {
         AttentionKernel.requireHeadSize(shape);
         Map<String, Integer> constants =
                 new HashMap<>(Map.of("HEAD_DIM", shape.headDim(), "QUERIES_PER_KV", shape.heads() / shape.kvHeads()));
@@ -102,6 +106,9 @@ final class PagedAttention implements AutoCloseable {
         if (coded) {
             constants.put("CODES", 1);
         }
+        if (shape.hasSinks()) {
+            constants.put("SINKS", 1);
+        }
         if (shape.caps()) {
             constants.put("SCORE_CAP_BITS", Float.floatToRawIntBits(shape.cap()));
         }
@@ -109,18 +116,18 @@ final class PagedAttention implements AutoCloseable {
     }
 
     /** Returns the code of both ways to attend: next tokens, and longer parts. */
-    static List<KernelCache.Code> codes(Map<String, Integer> constants) {
+    public static List<KernelCache.Code> codes(Map<String, Integer> constants) {
         return List.of(new KernelCache.Code(FILE, constants), new KernelCache.Code(ROWS_FILE, Map.of()));
     }
 
-    Geometry geometry(Map<String, Integer> constants) {
+    public Geometry geometry(Map<String, Integer> constants) {
         return geometries.computeIfAbsent(constants, _ -> {
             int[] of = card.kernels().integers(FILE, "paged_attention_launch", constants);
             return new Geometry(of[0], of[1], of[2], of[3]);
         });
     }
 
-    Workspace workspace(AttentionShape shape, Geometry geometry, int rows) {
+    public Workspace workspace(AttentionShape shape, Geometry geometry, int rows) {
         long partials = (long) Float.BYTES * rows * shape.heads() * PagedInputs.MOST_ITEMS * (shape.headDim() + 2);
         DeviceMemory.Buffer sums = card.memory().allocate(partials, "sums of attention");
         try {
@@ -136,7 +143,7 @@ final class PagedAttention implements AutoCloseable {
     }
 
     /** Puts attention of the rows of {@code inputs} into the stream. */
-    void launch(
+    public void launch(
             AttentionShape shape,
             Map<String, Integer> constants,
             PagedInputs inputs,
@@ -178,11 +185,16 @@ final class PagedAttention implements AutoCloseable {
                                 .set("kv_stride", rows.keyStride())
                                 .set("kv_heads", shape.kvHeads())
                                 .set("most_items", PagedInputs.MOST_ITEMS)
-                                .set("scale", (float) (shape.scale() / Math.log(2))));
+                                .set("scale", (float) (shape.scale() / Math.log(2)))
+                                .set(
+                                        "sinks",
+                                        shape.hasSinks()
+                                                ? vectors.single(shape.sinks()).address()
+                                                : 0L));
     }
 
     /** Computes attention of parts whose queries are rotated and whose keys are in the cache. */
-    void run(
+    public void run(
             AttentionShape shape,
             List<SequencePart.InBlocks> parts,
             Matrix query,
@@ -206,7 +218,7 @@ final class PagedAttention implements AutoCloseable {
         int longest = parts.stream().mapToInt(SequencePart.InBlocks::seen).max().orElse(0);
         Map<String, Integer> constants = constants(shape, longest, k.coded());
         Geometry geometry = geometry(constants);
-        Prepared here = prepare(shape, parts, q.rows(), geometry);
+        Prepared here = prepare(shape.withSinks(AttentionShape.NO_SINKS), parts, q.rows(), geometry);
         PagedInputs single = here.single();
         if (single != null) {
             try (Workspace workspace = workspace(shape, geometry, q.rows())) {
@@ -318,7 +330,7 @@ final class PagedAttention implements AutoCloseable {
     }
 
     /** Copies row i of {@code source} to row {@code rows[i]}; the array is known by itself, and must not change. */
-    void scatter(Matrix source, int[] rows, Matrix target) {
+    public void scatter(Matrix source, int[] rows, Matrix target) {
         CudaMatrix from = CudaMatrix.of(card, source, false);
         CachedRows to = CachedRows.of(card, target);
         Extents.require("scatterRows", "source", source, rows.length, target.columns());

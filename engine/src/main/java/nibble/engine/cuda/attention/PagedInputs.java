@@ -1,4 +1,4 @@
-package nibble.engine.cuda;
+package nibble.engine.cuda.attention;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
@@ -12,9 +12,9 @@ import nibble.engine.cuda.driver.PinnedMemory;
  * Holds what a step of next tokens reads, at addresses that stay: ids, positions, what is wanted of logits, tables of
  * blocks, and how each row's keys are shared out over blocks of {@code paged_attention.cu}. Owns its buffers.
  */
-final class PagedInputs implements AutoCloseable {
+public final class PagedInputs implements AutoCloseable {
     /** Most parts of a row's keys. */
-    static final int MOST_ITEMS = 16;
+    public static final int MOST_ITEMS = 16;
     /** Keys of a part, at least: a part has its beginning and end, so many short ones take longer than few. */
     private static final int LEAST_KEYS = 512;
 
@@ -36,7 +36,7 @@ final class PagedInputs implements AutoCloseable {
      * @param tableColumns most blocks of a row
      * @param round keys that the warps of a block take in a turn
      */
-    PagedInputs(CudaResources card, int rows, int tableColumns, int round) {
+    public PagedInputs(CudaResources card, int rows, int tableColumns, int round) {
         this.card = card;
         this.rows = rows;
         this.tableColumns = tableColumns;
@@ -61,7 +61,7 @@ final class PagedInputs implements AutoCloseable {
      *
      * @param columns blocks of the row that has most
      */
-    void begin(int columns) {
+    public void begin(int columns) {
         if (columns > tableColumns) {
             throw new IllegalArgumentException(columns + " blocks of a sequence, room for " + tableColumns);
         }
@@ -71,20 +71,20 @@ final class PagedInputs implements AutoCloseable {
     }
 
     /** Sets id and wish of a row. */
-    void token(int row, int id, BatchDecoder.Wanted wanted) {
+    public void token(int row, int id, BatchDecoder.Wanted wanted) {
         set(HEAD_INTS + row, id);
         wanted(row, wanted);
     }
 
     /** Sets what is wanted of a row's logits. */
-    void wanted(int row, BatchDecoder.Wanted wanted) {
+    public void wanted(int row, BatchDecoder.Wanted wanted) {
         float perDegree = wanted.temperature() == 0 ? 1 : (float) (1 / wanted.temperature());
         pinned.segment().setAtIndex(ValueLayout.JAVA_FLOAT, HEAD_INTS + rows + row, perDegree);
         set(HEAD_INTS + 2 * rows + row, wanted.asked());
     }
 
     /** Sets where a row's keys lie, up to and including its own position. */
-    void keys(int row, int position, int[] blocks, AttentionShape shape) {
+    public void keys(int row, int position, int[] blocks, AttentionShape shape) {
         set(HEAD_INTS + 3 * rows + row, position);
         MemorySegment.copy(
                 blocks,
@@ -114,37 +114,37 @@ final class PagedInputs implements AutoCloseable {
     }
 
     /** Puts the copy to the card into the stream; the host may write again once the stream is done. */
-    void upload() {
+    public void upload() {
         set(0, items);
         set(1, columns);
         pinned.toDevice(buffer, 0, 4L * (tableInt() + (long) rows * columns), card.stream());
     }
 
-    long head() {
+    public long head() {
         return buffer.address();
     }
 
-    long ids() {
+    public long ids() {
         return at(HEAD_INTS);
     }
 
-    long perDegree() {
+    public long perDegree() {
         return at(HEAD_INTS + rows);
     }
 
-    long asked() {
+    public long asked() {
         return at(HEAD_INTS + 2 * rows);
     }
 
-    long positions() {
+    public long positions() {
         return at(HEAD_INTS + 3 * rows);
     }
 
-    long items() {
+    public long items() {
         return at(HEAD_INTS + 4 * rows);
     }
 
-    long table() {
+    public long table() {
         return at(tableInt());
     }
 

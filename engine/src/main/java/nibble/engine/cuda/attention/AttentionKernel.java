@@ -1,4 +1,4 @@
-package nibble.engine.cuda;
+package nibble.engine.cuda.attention;
 
 import java.util.HashMap;
 import java.util.Map;
@@ -6,21 +6,25 @@ import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Extents;
 import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.tensor.Matrix;
 
-/** Launches {@code attention.cu}, which itself says how: tiles depend on head size and architecture. */
-final class AttentionKernel {
+/** Puts {@code attention.cu} into the stream, which itself says how: tiles depend on head size and architecture. */
+public final class AttentionKernel {
     private static final String FILE = "attention.cu";
 
     private record Tiling(int threads, int queries, int sharedBytes) {}
 
     private final CudaResources card;
+    private final KeptVectors vectors;
     private final Map<Map<String, Integer>, Tiling> tilings = new HashMap<>();
 
-    AttentionKernel(CudaResources card) {
+    /** Makes launches on a card, with sinks as it keeps vectors. */
+    public AttentionKernel(CudaResources card, KeptVectors vectors) {
         this.card = card;
+        this.vectors = vectors;
     }
 
     /** Query rows of a sequence, and where their results go. */
@@ -29,8 +33,8 @@ final class AttentionKernel {
     /** Keys and values from a row on. */
     private record KeyRows(CudaMatrix keys, CudaMatrix values, int first, int rowsPerSequence) {}
 
-    /** Sequences of equal length that lie one after another in each of the matrices. */
-    void run(
+    /** Computes attention in sequences of equal length that lie one after another in each of the matrices. */
+    public void run(
             AttentionShape shape,
             int sequences,
             Matrix query,
@@ -47,8 +51,8 @@ final class AttentionKernel {
                 new KeyRows(activations(keys), activations(values), 0, keys.rows() / sequences));
     }
 
-    /** A part of the rows of one longer sequence. */
-    void run(AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
+    /** Computes attention for a part of the rows of one longer sequence. */
+    public void run(AttentionShape shape, SequencePart part, Matrix query, Matrix keys, Matrix values, Matrix out) {
         Extents.attention(shape, part, query, keys, values, out);
         launch(
                 shape,
@@ -91,7 +95,8 @@ final class AttentionKernel {
                         rows.count(),
                         firstPosition,
                         (long) rows.count(),
-                        (long) seen.rowsPerSequence());
+                        (long) seen.rowsPerSequence(),
+                        shape.hasSinks() ? vectors.single(shape.sinks()).address() : 0L);
     }
 
     /** What the kernel is compiled with; a scale of 1/√head_dim is its own. */
@@ -103,16 +108,17 @@ final class AttentionKernel {
         if (shape.scale() != (float) (1 / Math.sqrt(shape.headDim()))) {
             constants.put("SCORE_SCALE_BITS", Float.floatToRawIntBits(shape.scale()));
         }
+        if (shape.hasSinks()) {
+            constants.put("SINKS", 1);
+        }
         if (shape.caps()) {
             constants.put("SCORE_CAP_BITS", Float.floatToRawIntBits(shape.cap()));
         }
         return constants;
     }
 
-    static void requireHeadSize(AttentionShape shape) {
-        if (shape.hasSinks()) {
-            throw new IllegalArgumentException("attention with sinks: not computed by CUDA yet; use --device cpu");
-        }
+    /** Checks that the kernels have such heads. */
+    public static void requireHeadSize(AttentionShape shape) {
         if (shape.headDim() % 8 != 0 || shape.headDim() > 256) {
             throw new IllegalArgumentException("attention with heads of " + shape.headDim()
                     + " values: CUDA needs a multiple of 8 up to 256; use --device cpu");
