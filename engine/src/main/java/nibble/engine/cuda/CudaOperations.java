@@ -32,10 +32,10 @@ abstract class CudaOperations implements LayerOperations {
         this.card = card;
         this.workers = workers;
         this.products = new Products(card.device(), card.memory(), card.kernels(), card.cublas(), card.stream());
-        this.attention = new AttentionKernel(card);
-        this.paged = new PagedAttention(card, attention);
-        this.upload = new WeightUpload(card.memory(), card.kernels(), workers);
         this.vectors = new KeptVectors(card.memory(), card.transfers(), card.stream());
+        this.attention = new AttentionKernel(card, vectors);
+        this.paged = new PagedAttention(card, vectors, attention);
+        this.upload = new WeightUpload(card.memory(), card.kernels(), workers);
         this.experts = new ExpertKernels(card);
         this.elementwise = new ElementwiseKernels(card, vectors, upload);
         this.linears = new Linears(card, products, upload);
@@ -139,6 +139,11 @@ abstract class CudaOperations implements LayerOperations {
     @Override
     public void gatherRows(Matrix source, int[] rows, Matrix target) {
         experts.gather(source, rows, target);
+    }
+
+    @Override
+    public void gatherColumns(Matrix source, int[] columns, Matrix target) {
+        elementwise.gatherColumns(source, columns, target);
     }
 
     @Override

@@ -82,7 +82,7 @@ record DecodedExperts(Optional<Experts> config) {
             constants.put("WARPS", WARPS);
             constants.put("EXPERTS", experts.count());
             constants.put("CHOSEN", experts.chosen());
-            constants.put("SUM_OF_ONE", experts.normalized() ? 1 : 0);
+            constants.put("SUM_OF_ONE", experts.choice().normalized() ? 1 : 0);
             constants.put(
                     "SHARED", !experts.shared().exists() ? 0 : experts.shared().gated() ? 2 : 1);
         });

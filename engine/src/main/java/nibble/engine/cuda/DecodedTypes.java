@@ -33,6 +33,10 @@ record DecodedTypes(Map<String, Integer> constants) {
                 return Optional.empty();
             }
             for (Weight weight : layer.weights().toList()) {
+                if (type(weight) >= Integer.SIZE) {
+                    // The kernel has a bit for each type.
+                    return Optional.empty();
+                }
                 types |= 1 << type(weight);
                 if (weight instanceof CudaWeight.Tiled tiled && tiled.matrix() instanceof NibbleMatrix nibbles) {
                     groupSizes.add(nibbles.groupSize());
@@ -51,7 +55,9 @@ record DecodedTypes(Map<String, Integer> constants) {
 
     private static boolean outer(Weight weight) {
         return weight instanceof CudaWeight.Dense
-                || weight instanceof CudaWeight.Tiled tiled && tiled.matrix() instanceof BlockMatrix;
+                || weight instanceof CudaWeight.Tiled tiled
+                        && tiled.matrix() instanceof BlockMatrix
+                        && type(weight) < Integer.SIZE;
     }
 
     private static int type(Weight weight) {

@@ -35,12 +35,19 @@ final class BlockChecks {
     }
 
     List<Check> run() {
-        return List.of(attention(false), attention(true), scatterRows(false), scatterRows(true));
+        return List.of(
+                attention(false, false),
+                attention(true, false),
+                attention(false, true),
+                attention(true, true),
+                scatterRows(false),
+                scatterRows(true));
     }
 
     /** Query rows of a sequence behind others; the rest of the matrix must stay as it was. */
-    private Check attention(boolean coded) {
-        Comparison comparison = new Comparison("attention to blocks" + (coded ? " of 8-bit codes" : ""));
+    private Check attention(boolean coded, boolean sinks) {
+        Comparison comparison =
+                new Comparison("attention to blocks" + (coded ? " of 8-bit codes" : "") + (sinks ? " with sinks" : ""));
         int none = ModelConfig.NO_WINDOW;
         // heads, kv heads, head size, window; then for each sequence: first position, rows
         int[][] cases = {
@@ -55,13 +62,14 @@ final class BlockChecks {
             {2, 1, 128, 257, 1000, 1, 256, 1, 400, 17},
         };
         for (int[] c : cases) {
-            attention(comparison, c, coded);
+            attention(comparison, c, coded, sinks);
         }
         return comparison.result();
     }
 
-    private void attention(Comparison comparison, int[] c, boolean coded) {
-        AttentionShape shape = new AttentionShape(c[0], c[1], c[2], c[3]);
+    private void attention(Comparison comparison, int[] c, boolean coded, boolean sinks) {
+        AttentionShape plain = new AttentionShape(c[0], c[1], c[2], c[3]);
+        AttentionShape shape = sinks ? plain.withSinks(operands.values(c[0])) : plain;
         int blocks = OTHER_BLOCKS;
         int rows = 2;
         for (int i = 4; i < c.length; i += 2) {

@@ -3,6 +3,8 @@
 //   out[t, h] = sum over j <= p(t) of softmax_j(q[t, h] . k[j, g(h)] / sqrt(HEAD_DIM)) v[j, g(h)]
 //   p(t) = first_position + t      g(h) = h / (heads / kv_heads)
 //
+// With -DSINKS softmax has one score more, sinks[h], whose weight no value gets.
+//
 // With -DSLIDING_WINDOW=w only the last w keys of these, from j = p(t) - w + 1 on; tiles before them are not read.
 //
 // fp16 in and out, fp32 scores, softmax and sums; the weights are rounded to fp16 between the two products, as the tensor
@@ -47,9 +49,12 @@ extern "C" __constant__ int attention_launch[3] = {THREADS, QUERY_TILE, SHARED_B
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM)
     attention(const half_t* q, long long q_row_stride, const half_t* k, const half_t* v, long long kv_row_stride, half_t* out,
               long long out_row_stride, int heads, int kv_heads, int queries, int first_position,
-              long long q_rows_per_sequence, long long kv_rows_per_sequence) {
+              long long q_rows_per_sequence, long long kv_rows_per_sequence, const float* sinks) {
     wait_for_previous_kernel();
     Tile tile = tile_of_block<QUERY_TILE>(q, q_row_stride, k, v, kv_row_stride, out, out_row_stride, heads, kv_heads, queries,
                                           first_position, q_rows_per_sequence, kv_rows_per_sequence);
+#ifdef SINKS
+    tile.sink = 1.4426950408889634f * sinks[blockIdx.x];
+#endif
     attend(tile, q_row_stride, kv_row_stride, out_row_stride);
 }

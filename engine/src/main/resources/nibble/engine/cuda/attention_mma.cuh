@@ -141,5 +141,5 @@ DEVICE void attend(const Tile& tile, long long q_row_stride, long long kv_row_st
         multiply_values(sums, scores, v_fragment);
     }
 #pragma unroll
-    for (int m = 0; m < M_TILES; ++m) write_rows(tile, out_row_stride, first_row + m * 16, sums[m], row_sum[m]);
+    for (int m = 0; m < M_TILES; ++m) write_rows(tile, out_row_stride, first_row + m * 16, sums[m], row_max[m], row_sum[m]);
 }

@@ -51,6 +51,9 @@ struct Tile {
     int query_rows;      // rows of the tile that exist
     int first_position;  // of the tile's first row
     int visible;         // keys up to the tile's last row
+#ifdef SINKS
+    float sink;          // the head's, in base-2 units
+#endif
 };
 
 template <int QUERY_TILE>
@@ -168,11 +171,15 @@ DEVICE void pack_weights(u32 (&a)[4], const float (&weights)[N][4], int i) {
 // Divides by the rows' sums and writes rows first_row + r and + r + 8 of the tile.
 template <int N>
 DEVICE void write_rows(const Tile& tile, long long out_row_stride, int first_row, const float (&sums)[N][4],
-                       const float (&row_sum)[2]) {
+                       const float (&row_max)[2], const float (&row_sum)[2]) {
     int column = 2 * (threadIdx.x % 4);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-        float factor = 1.0f / quad_sum(row_sum[half]);
+        float total = quad_sum(row_sum[half]);
+#ifdef SINKS
+        total += power_of_two(tile.sink - row_max[half] + WEIGHT_SHIFT);
+#endif
+        float factor = 1.0f / total;
         int row = first_row + threadIdx.x % 32 / 4 + 8 * half;
         if (row >= tile.query_rows) continue;
         u32* to = (u32*)(tile.out + row * out_row_stride + column);

@@ -213,7 +213,7 @@ DEVICE void consume(const Tile& tile, long long q_row_stride, long long out_row_
     multiply_values(sums, weights, v_descriptor + last * (TILE_BYTES / 16));
     wgmma_wait<0>();
     pin(sums);
-    write_rows(tile, out_row_stride, first_row, sums, row_sum);
+    write_rows(tile, out_row_stride, first_row, sums, row_max, row_sum);
 }
 
 DEVICE void attend(const Tile& tile, long long q_row_stride, long long kv_row_stride, long long out_row_stride) {

@@ -35,6 +35,7 @@ DEVICE u32 integers(u32 pair) {
 template <int TYPE>
 struct BlockCodes {
     typedef BlockType<TYPE> T;
+    typedef TableOf<TYPE> V;
     u32 low[T::LOW], high[T::HIGH > 0 ? T::HIGH : 1];
 
     // One word of codes of LOW bits for 4 / LOW mma, so LOW words for four; HIGH likewise.
@@ -90,7 +91,7 @@ struct BlockCodes {
 
     // Four values by four indices: a byte of the first or of the second half of the table, then one of the two.
     static __device__ __forceinline__ u32 four(u32 indices, u32 halves) {
-        return __byte_perm(__byte_perm(IQ4_0_TO_3, IQ4_4_TO_7, indices), __byte_perm(IQ4_8_TO_11, IQ4_12_TO_15, indices), halves);
+        return __byte_perm(__byte_perm(V::FROM_0, V::FROM_4, indices), __byte_perm(V::FROM_8, V::FROM_12, indices), halves);
     }
 
     static __device__ __forceinline__ void table(u32 (&a)[4], u32 word) {

@@ -34,7 +34,17 @@ DEVICE int file_code(const unsigned char* b, int i) {
     if constexpr (BLOCK_TYPE == Q5_K) return (b[48 + i / 64 * 32 + l] >> i / 32 % 2 * 4 & 15) | (b[16 + l] >> i / 32 & 1) << 4;
     if constexpr (BLOCK_TYPE == Q6_K) return (b[64 * h + 32 * (j % 2) + l] >> j / 2 * 4 & 15) | (b[128 + 32 * h + l] >> 2 * j & 3) << 4;
     if constexpr (BLOCK_TYPE == IQ4_XS) return low_nibbles(b + 8 + i / 32 * 16, l);
+    if constexpr (BLOCK_TYPE == MXFP4) return low_nibbles(b + 1, i);
     return 0;
+}
+
+// The scale of a block that begins with it, as fp16's bits.
+DEVICE u32 file_scale(const unsigned char* b) {
+    if constexpr (BLOCK_TYPE == MXFP4) {
+        float half_power = __int_as_float(b[0] < 2 ? 0x00200000 << b[0] : (b[0] - 1) << 23);
+        return to_half(half_power);
+    }
+    return half_at(b);
 }
 
 // Small value i of a block: scales, then minima.
@@ -79,7 +89,7 @@ block_repack(unsigned char* matrix, const unsigned char* blocks, int in, int row
         }
         if constexpr (T::SCALES == HALVES || T::SCALES == HALVES_AND_MINIMA) {
             if (slice % 2 == 0) {
-                put(unit, half_bits(T::SCALES_AT, row, 8, slice / 2), half_at(b));
+                put(unit, half_bits(T::SCALES_AT, row, 8, slice / 2), file_scale(b));
                 if (T::MINIMA) put(unit, half_bits(T::SCALES_AT + 256, row, 8, slice / 2), half_at(b + 2));
             }
         } else {

@@ -17,6 +17,7 @@
 //   Q4_1, Q5_1                 q        4 / 0,1   d q + m                       8 d for each r, then 8 m for each r
 //   IQ4_NL                     index    4 / 0     d table[q]                    8 d
 //   IQ4_XS                     index    4 / 0     d (s - 32) table[q]           small s[8]; d
+//   MXFP4                      index    4 / 0     d table[q]                    8 d, each half of the file's power of two
 //   Q2_K                       q        2 / 0     d s q - dmin s'               small s[16], s'[16]; d; dmin
 //   Q3_K                       q + 4    2 / 1     d (s - 32) q                  small s[16]; d
 //   Q4_K, Q5_K                 q        4 / 0,1   d s q - dmin s'               small s[8], s'[8]; d; dmin
@@ -30,7 +31,7 @@
 
 // Types by their numbers in a GGUF file; 4-bit matrices of w4.cuh have 0.
 constexpr int W4 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14,
-              IQ4_NL = 20, IQ4_XS = 23;
+              IQ4_NL = 20, IQ4_XS = 23, MXFP4 = 39;
 
 constexpr int BLOCK_UNIT_COLUMNS = 256;
 
@@ -39,7 +40,7 @@ enum Scales { HALVES, HALVES_AND_MINIMA, SMALL, SMALL_AND_MINIMA, BYTES };
 
 template <int TYPE>
 struct BlockType {
-    static constexpr bool TABLE = TYPE == IQ4_NL || TYPE == IQ4_XS;
+    static constexpr bool TABLE = TYPE == IQ4_NL || TYPE == IQ4_XS || TYPE == MXFP4;
     static constexpr bool K = TYPE >= Q2_K && TYPE <= Q6_K || TYPE == IQ4_XS;  // blocks of 256
     static constexpr int LOW = TYPE == Q8_0 ? 8 : TYPE == Q2_K || TYPE == Q3_K ? 2 : 4;
     static constexpr int HIGH = TYPE == Q6_K ? 2 : TYPE == Q5_0 || TYPE == Q5_1 || TYPE == Q5_K || TYPE == Q3_K ? 1 : 0;
@@ -67,7 +68,7 @@ struct BlockType {
                                       : SCALES == HALVES_AND_MINIMA ? SCALES_AT + 512
                                                                     : D_AT + (MINIMA ? 64 : 32);
     // Of the file.
-    static constexpr int BLOCK_BYTES = UNIT_BYTES / 16 / (K ? 1 : 8);
+    static constexpr int BLOCK_BYTES = UNIT_BYTES / 16 / (K ? 1 : 8) - (TYPE == MXFP4);  // a byte of exponent, not two of scale
     static constexpr int BLOCK_COLUMNS = K ? 256 : 32;
 };
 
@@ -75,12 +76,20 @@ static_assert(BlockType<Q4_0>::BLOCK_BYTES == 18 && BlockType<Q4_1>::BLOCK_BYTES
 static_assert(BlockType<Q5_1>::BLOCK_BYTES == 24 && BlockType<Q8_0>::BLOCK_BYTES == 34 && BlockType<IQ4_NL>::BLOCK_BYTES == 18, "");
 static_assert(BlockType<Q2_K>::BLOCK_BYTES == 84 && BlockType<Q3_K>::BLOCK_BYTES == 110 && BlockType<Q4_K>::BLOCK_BYTES == 144, "");
 static_assert(BlockType<Q5_K>::BLOCK_BYTES == 176 && BlockType<Q6_K>::BLOCK_BYTES == 210 && BlockType<IQ4_XS>::BLOCK_BYTES == 136, "");
+static_assert(BlockType<MXFP4>::BLOCK_BYTES == 17 && BlockType<MXFP4>::UNIT_BYTES == BlockType<IQ4_NL>::UNIT_BYTES, "");
 
-// The sixteen values of the IQ4 types, each with 128 more: -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113.
-constexpr u32 IQ4_0_TO_3 = 0x3f2d1801u, IQ4_4_TO_7 = 0x766a5d4fu, IQ4_8_TO_11 = 0xa6998d81u, IQ4_12_TO_15 = 0xf1d9c5b5u;
+// The sixteen values of a type, each with 128 more. IQ4's: -127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113.
+// MXFP4's, doubled: 0, 1, 2, 3, 4, 6, 8, 12, and the same below 0.
+template <int TYPE>
+struct TableOf {
+    static constexpr u32 FROM_0 = TYPE == MXFP4 ? 0x83828180u : 0x3f2d1801u, FROM_4 = TYPE == MXFP4 ? 0x8c888684u : 0x766a5d4fu,
+                         FROM_8 = TYPE == MXFP4 ? 0x7d7e7f80u : 0xa6998d81u, FROM_12 = TYPE == MXFP4 ? 0x74787a7cu : 0xf1d9c5b5u;
+};
 
-DEVICE int iq4_value(int index) {
-    u32 four = index < 8 ? (index < 4 ? IQ4_0_TO_3 : IQ4_4_TO_7) : (index < 12 ? IQ4_8_TO_11 : IQ4_12_TO_15);
+template <int TYPE>
+DEVICE int table_value(int index) {
+    typedef TableOf<TYPE> V;
+    u32 four = index < 8 ? (index < 4 ? V::FROM_0 : V::FROM_4) : (index < 12 ? V::FROM_8 : V::FROM_12);
     return (int)(four >> 8 * (index % 4) & 255u) - 128;
 }
 
@@ -156,7 +165,7 @@ DEVICE void block_values(float (&values)[4], const u32* unit, int row, int colum
             constexpr int B = T::HIGH > 0 ? T::HIGH : 1;
             code |= (int)bits_of(unit, code_bits<B, false>(T::HIGH_AT, row, column + i), B) << T::LOW;
         }
-        int q = T::TABLE ? iq4_value(code) : code - T::ZERO;
+        int q = T::TABLE ? table_value<TYPE>(code) : code - T::ZERO;
         values[i] = __fmul_rn(scale, (float)q);
         if (T::MINIMA) values[i] = __fadd_rn(values[i], minimum);
     }

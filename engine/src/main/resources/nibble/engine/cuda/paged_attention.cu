@@ -46,7 +46,7 @@ struct Item {
     F(half_t*, out) F(cached_t*, keys) F(cached_t*, values) F(float*, key_scales) F(float*, value_scales) F(const half_t*, q) F(const half_t*, k) F(const half_t*, v) \
     F(const float*, cos) F(const float*, sin) F(const int*, head) F(const int*, positions) F(const Item*, items) \
     F(const int*, table) F(float*, partials) F(u32*, tickets) F(int, out_stride) F(int, q_stride) F(int, kv_stride) \
-    F(int, kv_heads) F(int, most_items) F(float, scale)
+    F(int, kv_heads) F(int, most_items) F(float, scale) F(const float*, sinks)
 struct Paged {
     PAGED_ARGUMENTS(STRUCT_MEMBER)
 };
@@ -61,6 +61,18 @@ extern "C" __constant__ Field paged_attention_fields[] = {PAGED_ARGUMENTS(STRUCT
 // partials   [rows, heads, most_items, d + 2]
 // tickets    [rows, kv_heads * HEAD_BLOCKS], zero at first, left at zero
 // scale      1 / sqrt(d) * log2(e)
+// sinks      [heads] with -DSINKS: a score more in softmax, whose weight no value gets
+
+// What the sink of a head adds to the sum of weights.
+DEVICE float sink_weight(const Paged& a, int head, float highest) {
+#if defined(SINKS) && defined(CODES)
+    return VALUE_UNIT * power_of_two(1.4426950408889634f * a.sinks[head] - highest);
+#elif defined(SINKS)
+    return power_of_two(1.4426950408889634f * a.sinks[head] - highest);
+#else
+    return 0.0f;
+#endif
+}
 
 DEVICE void copy_queries(half_t* q, const half_t* heads, int count) {
     for (int i = threadIdx.x; i < count * HEAD_DIM; i += THREADS) q[i / HEAD_DIM * Q_STRIDE + i % HEAD_DIM] = heads[i];
@@ -68,7 +80,8 @@ DEVICE void copy_queries(half_t* q, const half_t* heads, int count) {
 
 // The items' results of a row, by the block that came last. factors: shared memory for 16 MOST_ITEMS numbers. Loads of several items
 // are on their way together.
-DEVICE void combine_items(const Paged& a, half_t* out, const float* partials, int heads, int items, float* factors) {
+DEVICE void combine_items(
+    const Paged& a, half_t* out, const float* partials, int first_head, int heads, int items, float* factors) {
     long long stride = (long long)a.most_items * (HEAD_DIM + 2);
     for (int i = threadIdx.x; i < heads * items; i += THREADS) {
         factors[i] = load_partial(partials + i / items * stride + i % items * (HEAD_DIM + 2) + HEAD_DIM);
@@ -85,6 +98,7 @@ DEVICE void combine_items(const Paged& a, half_t* out, const float* partials, in
         for (int s = 0; s < MOST_ITEMS; s++) {
             if (s < items) weight += totals[s] * power_of_two(factors[head * items + s] - highest);
         }
+        weight += sink_weight(a, first_head + head, highest);
         for (int s = 0; s < items; s++) factors[head * items + s] = power_of_two(factors[head * items + s] - highest) / weight;
     }
     sync_threads<THREADS>();
@@ -212,7 +226,7 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
         float highest, weight;
         float value = merged(o, maxima, totals, head, element, highest, weight);
         if (items == 1) {
-            out[i] = to_half(value / weight);
+            out[i] = to_half(value / (weight + sink_weight(a, first_head + head, highest)));
         } else {
             float* to = partials + ((long long)head * a.most_items + split) * (HEAD_DIM + 2);
             to[element] = value;
@@ -229,7 +243,7 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     if (ticket != (u32)items - 1) return;
     if (threadIdx.x == 0) *tickets = 0;
     __threadfence();
-    combine_items(a, out, partials, heads, items, factors);
+    combine_items(a, out, partials, first_head, heads, items, factors);
 }
 
 // Grid: as many blocks as the card holds, or less.

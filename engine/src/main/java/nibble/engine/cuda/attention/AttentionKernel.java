@@ -6,6 +6,7 @@ import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Extents;
 import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.Kernel;
 import nibble.engine.tensor.Matrix;
@@ -17,10 +18,13 @@ public final class AttentionKernel {
     private record Tiling(int threads, int queries, int sharedBytes) {}
 
     private final CudaResources card;
+    private final KeptVectors vectors;
     private final Map<Map<String, Integer>, Tiling> tilings = new HashMap<>();
 
-    public AttentionKernel(CudaResources card) {
+    /** Makes launches on a card, with sinks as it keeps vectors. */
+    public AttentionKernel(CudaResources card, KeptVectors vectors) {
         this.card = card;
+        this.vectors = vectors;
     }
 
     /** Query rows of a sequence, and where their results go. */
@@ -91,7 +95,8 @@ public final class AttentionKernel {
                         rows.count(),
                         firstPosition,
                         (long) rows.count(),
-                        (long) seen.rowsPerSequence());
+                        (long) seen.rowsPerSequence(),
+                        shape.hasSinks() ? vectors.single(shape.sinks()).address() : 0L);
     }
 
     /** What the kernel is compiled with; a scale of 1/√head_dim is its own. */
@@ -103,16 +108,17 @@ public final class AttentionKernel {
         if (shape.scale() != (float) (1 / Math.sqrt(shape.headDim()))) {
             constants.put("SCORE_SCALE_BITS", Float.floatToRawIntBits(shape.scale()));
         }
+        if (shape.hasSinks()) {
+            constants.put("SINKS", 1);
+        }
         if (shape.caps()) {
             constants.put("SCORE_CAP_BITS", Float.floatToRawIntBits(shape.cap()));
         }
         return constants;
     }
 
+    /** Checks that the kernels have such heads. */
     public static void requireHeadSize(AttentionShape shape) {
-        if (shape.hasSinks()) {
-            throw new IllegalArgumentException("attention with sinks: not computed by CUDA yet; use --device cpu");
-        }
         if (shape.headDim() % 8 != 0 || shape.headDim() > 256) {
             throw new IllegalArgumentException("attention with heads of " + shape.headDim()
                     + " values: CUDA needs a multiple of 8 up to 256; use --device cpu");

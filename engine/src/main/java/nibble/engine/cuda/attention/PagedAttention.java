@@ -13,6 +13,7 @@ import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Extents;
 import nibble.engine.cuda.data.CudaCodeMatrix;
 import nibble.engine.cuda.data.CudaMatrix;
+import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
@@ -61,6 +62,7 @@ public final class PagedAttention implements AutoCloseable {
     }
 
     private final CudaResources card;
+    private final KeptVectors vectors;
     private final AttentionKernel attention;
     private final Map<Map<String, Integer>, Geometry> geometries = new HashMap<>();
     /** What the layers of a pass ask for again and again, by identity. */
@@ -83,8 +85,9 @@ public final class PagedAttention implements AutoCloseable {
         }
     }
 
-    public PagedAttention(CudaResources card, AttentionKernel attention) {
+    public PagedAttention(CudaResources card, KeptVectors vectors, AttentionKernel attention) {
         this.card = card;
+        this.vectors = vectors;
         this.attention = attention;
     }
 
@@ -102,6 +105,9 @@ public final class PagedAttention implements AutoCloseable {
         }
         if (coded) {
             constants.put("CODES", 1);
+        }
+        if (shape.hasSinks()) {
+            constants.put("SINKS", 1);
         }
         if (shape.caps()) {
             constants.put("SCORE_CAP_BITS", Float.floatToRawIntBits(shape.cap()));
@@ -179,7 +185,12 @@ public final class PagedAttention implements AutoCloseable {
                                 .set("kv_stride", rows.keyStride())
                                 .set("kv_heads", shape.kvHeads())
                                 .set("most_items", PagedInputs.MOST_ITEMS)
-                                .set("scale", (float) (shape.scale() / Math.log(2))));
+                                .set("scale", (float) (shape.scale() / Math.log(2)))
+                                .set(
+                                        "sinks",
+                                        shape.hasSinks()
+                                                ? vectors.single(shape.sinks()).address()
+                                                : 0L));
     }
 
     /** Computes attention of parts whose queries are rotated and whose keys are in the cache. */
@@ -207,7 +218,7 @@ public final class PagedAttention implements AutoCloseable {
         int longest = parts.stream().mapToInt(SequencePart.InBlocks::seen).max().orElse(0);
         Map<String, Integer> constants = constants(shape, longest, k.coded());
         Geometry geometry = geometry(constants);
-        Prepared here = prepare(shape, parts, q.rows(), geometry);
+        Prepared here = prepare(shape.withSinks(AttentionShape.NO_SINKS), parts, q.rows(), geometry);
         PagedInputs single = here.single();
         if (single != null) {
             try (Workspace workspace = workspace(shape, geometry, q.rows())) {

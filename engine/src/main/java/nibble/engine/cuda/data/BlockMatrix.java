@@ -21,8 +21,10 @@ public record BlockMatrix(GgufType blocks, int rows, int inFeatures, DeviceMemor
         return (long) TiledMatrix.tiles(rows) * TiledMatrix.units(inFeatures) * unitBytes(type);
     }
 
+    /** MXFP4's power of two takes two bytes, as other scales do. */
     private static int unitBytes(GgufType type) {
-        return Math.toIntExact(TILE_ROWS * type.bytes(UNIT_COLUMNS));
+        GgufType asLong = type == GgufType.MXFP4 ? GgufType.IQ4_NL : type;
+        return Math.toIntExact(TILE_ROWS * asLong.bytes(UNIT_COLUMNS));
     }
 
     @Override

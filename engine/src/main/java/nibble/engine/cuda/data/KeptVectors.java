@@ -15,7 +15,8 @@ import nibble.engine.cuda.driver.HostTransfers;
  * caller: a graph that holds their addresses outlives what is kept here.
  */
 public final class KeptVectors {
-    private static final int MOST = 1024;
+    /** Bytes of norms and biases: those of all experts of a large model are many. */
+    private static final long MOST_BYTES = 256L << 20;
     /** Tables; a backward pass turns by one and back by another. */
     private static final int MOST_TABLES = 2;
 
@@ -23,8 +24,10 @@ public final class KeptVectors {
     private final HostTransfers transfers;
     private final CudaStream stream;
     private final Map<float[], DeviceMemory.Buffer> singles = new IdentityHashMap<>();
+    private final Map<int[], DeviceMemory.Buffer> columns = new IdentityHashMap<>();
     private final Map<RotaryTable, DeviceMemory.Buffer> angles = new IdentityHashMap<>();
     private int holders;
+    private long keptBytes;
 
     public KeptVectors(DeviceMemory memory, HostTransfers transfers, CudaStream stream) {
         this.memory = memory;
@@ -47,6 +50,11 @@ public final class KeptVectors {
         return kept(singles, vector, MemorySegment.ofArray(vector));
     }
 
+    /** Returns numbers of columns. */
+    public DeviceMemory.Buffer columns(int[] list) {
+        return kept(columns, list, MemorySegment.ofArray(list));
+    }
+
     /** Uploads a vector rounded to fp16, as the decode step reads norms; the caller's. */
     public DeviceMemory.Buffer bringHalf(float[] vector) {
         short[] bits = new short[vector.length];
@@ -58,13 +66,16 @@ public final class KeptVectors {
         return buffer;
     }
 
-    private DeviceMemory.Buffer kept(Map<float[], DeviceMemory.Buffer> buffers, float[] vector, MemorySegment values) {
-        if (holders == 0 && buffers.size() >= MOST && !buffers.containsKey(vector)) {
-            forget(buffers);
+    private <T> DeviceMemory.Buffer kept(Map<T, DeviceMemory.Buffer> buffers, T vector, MemorySegment values) {
+        if (holders == 0 && keptBytes >= MOST_BYTES && !buffers.containsKey(vector)) {
+            forget(columns);
+            forget(singles);
+            keptBytes = 0;
         }
         return buffers.computeIfAbsent(vector, _ -> {
             DeviceMemory.Buffer buffer = memory.allocate(values.byteSize(), "a norm or a bias");
             transfers.bring(values, buffer);
+            keptBytes += values.byteSize();
             return buffer;
         });
     }

@@ -1,4 +1,4 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.inspect;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import nibble.checkpoint.model.ModelConfig;
 
 /**
  * Holds the extents of a model, for what needs no weights: plans, and measurements on random ones.
@@ -82,6 +83,24 @@ public record ModelShape(
                     .with("num_local_experts", 8)
                     .with("num_experts_per_tok", 2)
                     .with("rope_theta", 1e6),
+            new ModelShape("gpt-oss-20b", 2880, 2880, 24, 64, 8, 201_088, 131_072)
+                    .of("GptOssForCausalLM", "gpt_oss")
+                    .with("head_dim", 64)
+                    .with("num_local_experts", 32)
+                    .with("num_experts_per_tok", 4)
+                    .with("sliding_window", 128)
+                    .with("rope_theta", 150_000)
+                    .with(
+                            "rope_scaling",
+                            Map.of(
+                                    "rope_type",
+                                    "yarn",
+                                    "factor",
+                                    32.0,
+                                    "original_max_position_embeddings",
+                                    4096,
+                                    "truncate",
+                                    false)),
             new ModelShape("qwen3-30b-a3b", 2048, 6144, 48, 32, 4, 151_936, 40_960)
                     .of("Qwen3MoeForCausalLM", "qwen3_moe")
                     .with("head_dim", 128)
