@@ -156,6 +156,8 @@ final class CudaDecoder implements Decoder {
         ModelConfig config = placed.config();
         if (!(placed instanceof CudaPlacedModel model)
                 || !config.attendsAlike()
+                || config.latent().isPresent()
+                || config.architecture().hasSinks()
                 || cache.capacity() > RotaryTable.steadyLength(config)) {
             return Optional.empty();
         }

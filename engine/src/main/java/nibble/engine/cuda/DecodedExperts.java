@@ -32,7 +32,9 @@ record DecodedExperts(Optional<Experts> config) {
         Optional<Experts> config = model.config().experts();
         if (config.isPresent()) {
             Experts experts = config.get();
-            boolean shapes = experts.count() <= MOST
+            boolean shapes = experts.choice()
+                            .equals(Experts.Choice.ofAll(experts.choice().normalized()))
+                    && experts.count() <= MOST
                     && experts.chosen() <= MOST_CHOSEN
                     && experts.width() % WIDTH_STEP == 0
                     && experts.shared().width() % WIDTH_STEP == 0;
@@ -81,6 +83,7 @@ record DecodedExperts(Optional<Experts> config) {
         config.ifPresent(experts -> {
             constants.put("WARPS", WARPS);
             constants.put("EXPERTS", experts.count());
+            constants.put("ALL_LAYERS", experts.denseLayers().isEmpty() ? 1 : 0);
             constants.put("CHOSEN", experts.chosen());
             constants.put("SUM_OF_ONE", experts.choice().normalized() ? 1 : 0);
             constants.put(
