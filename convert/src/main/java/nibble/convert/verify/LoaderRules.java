@@ -125,6 +125,9 @@ final class LoaderRules {
                         .ifPresent(name -> error("quantization_config.dynamic has the rule " + rule + ", yet " + name
                                 + " is quantized; loaders would look for its weight and not"
                                 + " find it: remove the rule")));
+        config.architecture()
+                .expertsNote()
+                .ifPresent(note -> findings.accept(Finding.warning("loaders", file + ": " + note)));
         if (quantization.symmetric()) {
             return;
         }
