@@ -67,6 +67,10 @@ final class LoaderRules {
         }
         LoaderRules rules = new LoaderRules(checkpoint, findings);
         QuantizationConfig quantization = checkpoint.config().quantization().get();
+        rules.config
+                .architecture()
+                .expertsNote()
+                .ifPresent(note -> findings.accept(Finding.warning("loaders", rules.file + ": " + note)));
         switch (quantization.format()) {
             case AWQ_GEMM -> rules.awq(object);
             case GPTQ, GPTQ_V2 -> rules.gptq(object, quantization);
@@ -125,9 +129,6 @@ final class LoaderRules {
                         .ifPresent(name -> error("quantization_config.dynamic has the rule " + rule + ", yet " + name
                                 + " is quantized; loaders would look for its weight and not"
                                 + " find it: remove the rule")));
-        config.architecture()
-                .expertsNote()
-                .ifPresent(note -> findings.accept(Finding.warning("loaders", file + ": " + note)));
         if (quantization.symmetric()) {
             return;
         }
