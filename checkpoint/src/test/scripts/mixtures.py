@@ -22,6 +22,7 @@ import sys
 import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, Mxfp4Config, PreTrainedConfig
+from transformers.models.deepseek_v2 import DeepseekV2Config
 from transformers.models.gpt_oss import GptOssConfig
 from transformers.models.mixtral import MixtralConfig
 from transformers.models.olmoe import OlmoeConfig
@@ -32,6 +33,16 @@ from architectures import SMALL, TOKENS, fill, logits, matters
 
 SMALL = {**SMALL, "max_position_embeddings": 128}
 GREEDY = 64
+LATENT = dict(
+    {**SMALL, "rms_norm_eps": 1e-6, "num_key_value_heads": 4},
+    kv_lora_rank=32,
+    qk_nope_head_dim=16,
+    qk_rope_head_dim=8,
+    v_head_dim=8,
+    n_routed_experts=8,
+    num_experts_per_tok=3,
+    moe_intermediate_size=32,
+)
 
 CONFIGS = {
     "mixtral": MixtralConfig(
@@ -47,6 +58,34 @@ CONFIGS = {
     ),
     "qwen3-moe": Qwen3MoeConfig(
         **SMALL, head_dim=16, num_experts=8, num_experts_per_tok=2, moe_intermediate_size=32, norm_topk_prob=True
+    ),
+    # DeepSeek-V2-Lite: queries from the residual stream, a first layer with one MLP, yarn that scales scores too.
+    "deepseek2-lite": DeepseekV2Config(
+        **LATENT,
+        q_lora_rank=None,
+        first_k_dense_replace=1,
+        n_shared_experts=2,
+        routed_scaling_factor=1.0,
+        rope_parameters={
+            "rope_type": "yarn",
+            "rope_theta": 10000.0,
+            "factor": 4.0,
+            "original_max_position_embeddings": 32,
+            "beta_fast": 4.0,
+            "beta_slow": 1.0,
+            "mscale": 0.707,
+            "mscale_all_dim": 0.707,
+        },
+    ),
+    # DeepSeek-V2: queries from a narrow vector, experts from the best groups, their outputs scaled.
+    "deepseek2": DeepseekV2Config(
+        **LATENT,
+        q_lora_rank=32,
+        n_shared_experts=1,
+        topk_method="group_limited_greedy",
+        n_group=4,
+        topk_group=2,
+        routed_scaling_factor=2.5,
     ),
     # Two layers with a window, one without; the prompt is longer than the length that rope was made for.
     "gpt-oss": GptOssConfig(

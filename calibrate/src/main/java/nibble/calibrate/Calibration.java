@@ -18,8 +18,8 @@ import nibble.calibrate.stream.ExpertTokens;
 import nibble.calibrate.stream.LayerStatistics;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Expert;
-import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
@@ -110,10 +110,16 @@ final class Calibration implements LayerWork {
     @Override
     public LayerQuantizer.Outcome quantize(int layer, List<DecoderLayer> weights, LayerSource source) {
         try (@Nullable LayerStatistics statistics = measure(layer, weights)) {
-            return method == Method.AWQ && statistics != null
-                    ? quantizer.quantize(source, statistics)
-                    : quantizer.round(source, statistics);
+            return quantize(quantizer, method, source, statistics);
         }
+    }
+
+    /** A layer by the statistics of its inputs, which may be missing for method rtn. */
+    static LayerQuantizer.Outcome quantize(
+            LayerQuantizer quantizer, Method method, LayerSource source, @Nullable LayerStatistics statistics) {
+        return method == Method.AWQ && statistics != null
+                ? quantizer.quantize(source, statistics)
+                : quantizer.round(source, statistics);
     }
 
     /**
@@ -121,7 +127,8 @@ final class Calibration implements LayerWork {
      *
      * @param weights of the layer, on each device
      */
-    private @Nullable LayerStatistics measure(int layer, List<DecoderLayer> weights) {
+    @Nullable
+    LayerStatistics measure(int layer, List<DecoderLayer> weights) {
         if (stream == null) {
             return null;
         }
@@ -146,12 +153,9 @@ final class Calibration implements LayerWork {
     }
 
     private void requireFinite(int layer, LayerStatistics statistics) {
-        for (Expert expert : source.config().experts(layer).map(Experts::all).orElse(List.of(Expert.NONE))) {
-            requireFinite(layer, LinearInput.GATE_UP, expert, statistics);
-            requireFinite(layer, LinearInput.DOWN, expert, statistics);
+        for (StoredLinear linear : source.config().linears(layer)) {
+            requireFinite(layer, linear.id().input(), linear.id().expert(), statistics);
         }
-        requireFinite(layer, LinearInput.QKV, Expert.NONE, statistics);
-        requireFinite(layer, LinearInput.O, Expert.NONE, statistics);
     }
 
     private void requireFinite(int layer, LinearInput input, Expert expert, LayerStatistics statistics) {

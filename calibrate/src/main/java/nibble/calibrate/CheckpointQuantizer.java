@@ -8,6 +8,7 @@ import nibble.calibrate.job.ProgressListener;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.journal.LayerPacker;
 import nibble.calibrate.search.QuantizedLayer;
 import nibble.calibrate.search.RouterWeights;
@@ -83,8 +84,48 @@ public final class CheckpointQuantizer {
             StopSignal stop) {
         Quantizer.requireFits(
                 job.source().config(), job.source().configFile(), job.options().spec());
+        String arithmetic = devices.members().getFirst().arithmetic();
         return ResumableRun.run(
-                out, resume, listener::note, new QuantizationRun(job, out, resume, devices, listener, stop));
+                out,
+                resume,
+                listener::note,
+                new QuantizationRun(job, out, resume, arithmetic, listener, (plan, journal, output) -> {
+                    TuningWork.requireRoom(job, devices);
+                    WorkProgress progress = Quantizer.progress(job, devices, listener, stop);
+                    QuantizationReport report = Quantizer.run(
+                            job, devices, packer(job.source().config(), job.options()), journal, progress);
+                    journal.finishFiles();
+                    return job.options().steps() > 0
+                            ? new TuningWork(job, plan, journal, output, devices, progress).run(report)
+                            : report;
+                }));
+    }
+
+    /**
+     * Does what {@link #quantize(QuantizationJob, Path, boolean, QuantizationDevices, ProgressListener, StopSignal)}
+     * does, of layers that other processes make; the output is the same to the last bit.
+     *
+     * @param arithmetic of the devices that make the layers
+     * @param supply not closed
+     */
+    public static QuantizationReport assemble(
+            QuantizationJob job,
+            Path out,
+            boolean resume,
+            String arithmetic,
+            LayerSupply supply,
+            ProgressListener listener) {
+        Quantizer.requireFits(
+                job.source().config(), job.source().configFile(), job.options().spec());
+        return ResumableRun.run(
+                out,
+                resume,
+                listener::note,
+                new QuantizationRun(job, out, resume, arithmetic, listener, (_, journal, _) -> {
+                    QuantizationReport report = Quantizer.assemble(job, supply, journal, listener);
+                    journal.finishFiles();
+                    return report;
+                }));
     }
 
     /** Returns all tensors of a layer, linears in the layout of the options. */
@@ -101,7 +142,7 @@ public final class CheckpointQuantizer {
         config.norm(LayerNorm.MLP_IN, layer)
                 .ifPresent(name -> tensors.add(CheckpointWriter.pack(name, quantized.postAttentionNorm())));
         quantized
-                .outNorms()
+                .innerNorms()
                 .forEach((norm, gain) ->
                         config.norm(norm, layer).ifPresent(name -> tensors.add(CheckpointWriter.pack(name, gain))));
         quantized

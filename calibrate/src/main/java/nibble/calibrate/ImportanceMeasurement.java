@@ -84,6 +84,10 @@ public final class ImportanceMeasurement {
      * @throws BadCheckpointException if the activations are not finite
      */
     public static Importance measure(Checkpoint source, TokenBlocks blocks, Backend backend, DoubleConsumer progress) {
+        if (source.config().latent().isPresent()) {
+            throw new BadCheckpointException(
+                    source.configFile(), "importance of latent attention is not yet measured; leave it out");
+        }
         SortedMap<String, Importance.Entry> entries = new TreeMap<>();
         int layers = source.config().layers();
         double steps = (double) layers * blocks.blocks().length;

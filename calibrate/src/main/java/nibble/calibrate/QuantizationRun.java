@@ -10,7 +10,6 @@ import nibble.calibrate.job.ProgressListener;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.UnusualErrorException;
-import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.journal.CheckpointJournal;
 import nibble.calibrate.journal.JobFingerprint;
 import nibble.calibrate.journal.JournalEntry;
@@ -18,21 +17,24 @@ import nibble.checkpoint.Fingerprint;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.convert.CheckpointPlan;
 import nibble.convert.ResumableRun;
-import nibble.engine.backend.QuantizationDevices;
 import nibble.files.Reasons;
 import nibble.files.output.JournalFile;
-import nibble.files.output.StopSignal;
 import nibble.files.output.UnfinishedOutput;
 
-/** Makes the folder of a quantization, a layer at a time. */
+/**
+ * Makes the folder of a quantization, a layer at a time.
+ *
+ * @param arithmetic of the devices that make the layers
+ */
 record QuantizationRun(
-        QuantizationJob job,
-        Path out,
-        boolean resume,
-        QuantizationDevices devices,
-        ProgressListener listener,
-        StopSignal stop)
+        QuantizationJob job, Path out, boolean resume, String arithmetic, ProgressListener listener, Maker maker)
         implements ResumableRun.Work<JournalEntry, QuantizationReport> {
+    /** Makes all of the output but the report. */
+    @FunctionalInterface
+    interface Maker {
+        QuantizationReport make(CheckpointPlan plan, CheckpointJournal journal, UnfinishedOutput output);
+    }
+
     @Override
     public Class<JournalEntry> lines() {
         return JournalEntry.class;
@@ -45,7 +47,7 @@ record QuantizationRun(
 
     @Override
     public Fingerprint fingerprint() {
-        return JobFingerprint.of(job, devices.members().getFirst().arithmetic());
+        return JobFingerprint.of(job, arithmetic);
     }
 
     @Override
@@ -68,14 +70,7 @@ record QuantizationRun(
                                 ? "nothing to resume; starting from the beginning"
                                 : "resuming after layer " + done + " of " + layers());
             }
-            TuningWork.requireRoom(job, devices);
-            WorkProgress progress = Quantizer.progress(job, devices, listener, stop);
-            QuantizationReport report = Quantizer.run(
-                    job, devices, CheckpointQuantizer.packer(job.source().config(), job.options()), journal, progress);
-            journal.finishFiles();
-            if (job.options().steps() > 0) {
-                report = new TuningWork(job, plan, journal, output, devices, progress).run(report);
-            }
+            QuantizationReport report = maker.make(plan, journal, output);
             journal.finish(report);
             return report;
         } catch (UnusualErrorException e) {

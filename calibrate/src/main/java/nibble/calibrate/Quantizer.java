@@ -3,6 +3,7 @@ package nibble.calibrate;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.OptionalDouble;
@@ -20,6 +21,7 @@ import nibble.calibrate.journal.FinishedLayer;
 import nibble.calibrate.journal.LayerJournal;
 import nibble.calibrate.journal.LayerPacker;
 import nibble.calibrate.journal.LayerWriter;
+import nibble.calibrate.journal.SourceDigest;
 import nibble.calibrate.search.LayerQuantizer;
 import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.search.Work;
@@ -145,6 +147,42 @@ public final class Quantizer {
             writer.finish();
             return report(job, reports, carried, progress.times(writer.packingSeconds(), writer.writingSeconds()));
         }
+    }
+
+    /** All layers, as other processes make them. */
+    static QuantizationReport assemble(
+            QuantizationJob job, LayerSupply supply, LayerJournal journal, ProgressListener listener) {
+        List<String> carried = UsualError.carried(job.source());
+        if (job.options().strict() && !carried.isEmpty()) {
+            throw new UnusualErrorException(carried.getFirst());
+        }
+        List<QuantizationReport.Layer> reports = new ArrayList<>();
+        List<LayerJournal.Durable> durable = journal.durable();
+        try (Workers workers = new Workers(job.options().threads())) {
+            for (LayerJournal.Durable layer : durable) {
+                requireUnchanged(layer, SourceDigest.layer(job.source(), layer.layer(), workers));
+                requireUsual(job.options(), layer.report());
+                reports.add(layer.report());
+            }
+        }
+        int layers = job.source().config().layers();
+        supply.begin(durable.size());
+        for (int layer = durable.size(); layer < layers; layer++) {
+            listener.layerStarted(layer, layers);
+            long start = System.nanoTime();
+            FinishedLayer finished = supply.layer(layer);
+            journal.append(finished);
+            supply.durable(layer);
+            reports.add(finished.report());
+            listener.layerFinished(layer, finished.report(), (System.nanoTime() - start) / 1e9);
+            listener.progressed((layer + 1.0) / layers);
+            requireUsual(job.options(), finished.report());
+        }
+        return report(
+                job,
+                reports,
+                carried,
+                new QuantizationReport.Times(0, new EnumMap<>(Stage.class), List.of(), durable.size()));
     }
 
     /** Tokens that layers see. */

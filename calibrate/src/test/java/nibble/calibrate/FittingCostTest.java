@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
 import nibble.calibrate.job.Method;
+import nibble.checkpoint.inspect.ModelShape;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.ModelShape;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;
 

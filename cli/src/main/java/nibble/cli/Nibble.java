@@ -2,6 +2,7 @@ package nibble.cli;
 
 import java.io.IOException;
 import java.util.Optional;
+import nibble.cli.cluster.ClusterCommand;
 import nibble.cli.command.NibbleCommand;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.UsageException;
@@ -63,7 +64,10 @@ public final class Nibble {
 
     /** The command line that {@link #run} runs. */
     static CommandLine commandLine(Terminal terminal) {
-        return new CommandLine(new NibbleCommand(), new CommandFactory(terminal))
+        CommandFactory factory = new CommandFactory(terminal);
+        return new CommandLine(new NibbleCommand(), factory)
+                // Its rows run other commands, so those do not know it.
+                .addSubcommand(new CommandLine(new ClusterCommand(), factory))
                 .setOut(terminal.out())
                 .setErr(terminal.err())
                 .setCaseInsensitiveEnumValuesAllowed(true)

@@ -50,6 +50,8 @@ class EveryMixtureTest {
         "qwen2-moe, 6, 3",
         "qwen3-moe, 8, 2",
         "olmoe, 6, 3",
+        "deepseek2-lite, 8, 3",
+        "deepseek2, 8, 3",
         "gpt-oss, 4, 2",
         "gpt-oss-mxfp4, 4, 2"
     })
@@ -60,7 +62,7 @@ class EveryMixtureTest {
         JsonNode report = JSON.readTree(awq.resolve("quantization_report.json").toFile());
         assertThat(report.get("mean_relative_error").asDouble())
                 .isBetween(0.0, report.get("mean_rtn_relative_error").asDouble());
-        JsonNode seen = report.at("/layers/0/experts");
+        JsonNode seen = report.at("/layers/" + mixed(name) + "/experts");
         assertThat(seen.get("tokens_needed").asInt())
                 .isEqualTo(seen.get("tokens_per_column").asInt() * 32);
         assertThat(seen.get("routed_tokens")).hasSize(experts);
@@ -78,7 +80,9 @@ class EveryMixtureTest {
                 .isEqualTo(
                         name.startsWith("mixtral")
                                 ? "model.layers.0.block_sparse_moe.gate"
-                                : name.startsWith("gpt-oss") ? "model.layers.0.mlp.router" : "model.layers.0.mlp.gate");
+                                : name.startsWith("gpt-oss")
+                                        ? "model.layers.0.mlp.router"
+                                        : "model.layers." + mixed(name) + ".mlp.gate");
         Path dense = folder.resolve("dense");
         TinyModel.run("convert", awq, dense, "--format", "safetensors");
         assertThat(perplexity(dense)).isEqualTo(perplexity(awq));
@@ -109,7 +113,7 @@ class EveryMixtureTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "gpt-oss"})
+    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "gpt-oss", "deepseek2-lite", "deepseek2"})
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
         Path fitted = quantize(model, "fitted", "--method", "best");
@@ -117,7 +121,8 @@ class EveryMixtureTest {
                 JSON.readTree(fitted.resolve("quantization_report.json").toFile());
         assertThat(report.get("mean_relative_error").asDouble())
                 .isBetween(0.0, 0.5 * report.get("mean_rtn_relative_error").asDouble());
-        assertThat(report.at("/layers/0/experts/routed_tokens")).isNotEmpty();
+        assertThat(report.at("/layers/" + mixed(name) + "/experts/routed_tokens"))
+                .isNotEmpty();
         TinyModel.run("verify", fitted, "--against", model);
         TerminalCapture terminal = new TerminalCapture();
         String text = folder.resolve("text.txt").toString();
@@ -145,7 +150,8 @@ class EveryMixtureTest {
 
     /** Tensors and metadata of these files are those of llama.cpp's own converter, bit by bit. */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4"})
+    @ValueSource(
+            strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4", "deepseek2-lite"})
     void stacked_experts_of_a_gguf_file_come_back(String name) throws IOException {
         Path model = model(name);
         for (String type : List.of("F16", "Q8_0")) {
@@ -158,7 +164,7 @@ class EveryMixtureTest {
             assertThat(TinyModel.json("inspect", file, "--json", "-")
                             .get("tensors")
                             .findValuesAsText("name"))
-                    .contains("blk.0.ffn_gate_inp.weight", "blk.1.ffn_down_exps.weight");
+                    .contains("blk." + mixed(name) + ".ffn_gate_inp.weight", "blk.1.ffn_down_exps.weight");
         }
         Path back = folder.resolve("back");
         TinyModel.run("convert", folder.resolve("F16").resolve(name + "-F16.gguf"), back, "--format", "safetensors");
@@ -230,13 +236,22 @@ class EveryMixtureTest {
         }
     }
 
-    @Test
-    void a_layer_without_experts_has_no_form_in_gguf() throws IOException {
+    @ParameterizedTest
+    @CsvSource({
+        "qwen2-moe, layer 1 without experts has no form in GGUF",
+        "deepseek2, experts from the 2 groups with the best ones have no form in GGUF"
+    })
+    void what_llama_cpp_would_compute_otherwise_has_no_form_in_gguf(String name, String message) throws IOException {
         TerminalCapture terminal = new TerminalCapture();
         String out = folder.resolve("gguf").toString();
-        assertThat(terminal.run("convert", model("qwen2-moe").toString(), out, "--format", "gguf", "--type", "F16"))
+        assertThat(terminal.run("convert", model(name).toString(), out, "--format", "gguf", "--type", "F16"))
                 .isEqualTo(ExitCode.BAD_INPUT);
-        assertThat(terminal.err()).contains("layer 1 without experts has no form in GGUF");
+        assertThat(terminal.err()).contains(message);
+    }
+
+    /** The first layer with experts. */
+    private static int mixed(String name) {
+        return name.equals("deepseek2-lite") ? 1 : 0;
     }
 
     private double perplexity(Path model) throws IOException {

@@ -36,6 +36,9 @@ class UnexpectedErrorsTest {
     /** For each command what it needs to come to the point where it prints. */
     private static final Map<String, String> COMMANDS = new TreeMap<>(Map.ofEntries(
             Map.entry("quantize", "MODEL NEW --method rtn"),
+            Map.entry("cluster quantize", "ROWS --master nowhere"),
+            Map.entry("cluster quantize-model", "MODEL NEW --method rtn --master nowhere"),
+            Map.entry("cluster convert", "MODEL NEW --to safetensors --master nowhere"),
             Map.entry("cluster eval perplexity", "MODEL --master nowhere"),
             Map.entry("cluster eval tasks", "MODEL --tasks arc_easy --master nowhere"),
             Map.entry("eval perplexity", "MODEL --context 64 --windows 1"),
@@ -73,6 +76,7 @@ class UnexpectedErrorsTest {
         Files.writeString(
                 shared.resolve("answers.jsonl"),
                 "{\"question_id\": 81, \"model_id\": \"m\", \"choices\": [{\"turns\": [\"a\", \"b\"]}]}\n");
+        Files.writeString(shared.resolve("rows.json"), "[]");
         assertThat(new TerminalCapture()
                         .run(
                                 "quantize",
@@ -234,6 +238,7 @@ class UnexpectedErrorsTest {
                     case "NEW" -> folder.resolve("new").toString();
                     case "QUANTIZED" -> shared.resolve("quantized").toString();
                     case "ANSWERS" -> shared.resolve("answers.jsonl").toString();
+                    case "ROWS" -> shared.resolve("rows.json").toString();
                     case "FILE" -> shared.resolve("file").toString();
                     default -> word;
                 })

@@ -38,9 +38,11 @@ import nibble.eval.tasks.Task;
 import nibble.eval.tasks.TaskEvaluation;
 import nibble.eval.tasks.TaskProgress;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Executors give what one machine gives, to the last bit, and one of them may be killed meanwhile. */
+@ExtendWith(LocalExecutors.class)
 class ClusterEvaluationTest {
     private static final String MODEL = BundledModel.FOLDER.toString();
     private static final int CONTEXT = 128;

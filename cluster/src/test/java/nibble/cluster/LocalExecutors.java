@@ -3,23 +3,28 @@ package nibble.cluster;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import nibble.cluster.spark.Cluster;
 import nibble.cluster.spark.ClusterSettings;
 import nibble.files.output.StopSignal;
 import org.jspecify.annotations.Nullable;
+import org.junit.jupiter.api.extension.BeforeAllCallback;
+import org.junit.jupiter.api.extension.ExtensionContext;
 
 /** Three executors on this machine, each a process, which all test classes share: they take long to start. */
-final class LocalExecutors {
+final class LocalExecutors implements BeforeAllCallback {
     private static @Nullable Cluster cluster;
 
-    private LocalExecutors() {}
+    /** JUnit closes the cluster after the last class. */
+    @Override
+    public void beforeAll(ExtensionContext context) {
+        cluster = context.getRoot()
+                .getStore(ExtensionContext.Namespace.GLOBAL)
+                .computeIfAbsent(LocalExecutors.class, _ -> open(), Cluster.class);
+    }
 
-    /** Spark's own hook ends it with this process. */
-    static synchronized Cluster cluster() {
-        if (cluster == null) {
-            cluster = open();
-        }
-        return cluster;
+    static Cluster cluster() {
+        return Objects.requireNonNull(cluster);
     }
 
     private static Cluster open() {

@@ -15,6 +15,7 @@ import nibble.files.output.StopSignal;
  * @param stop ends the run at its next safe point
  * @param note told, in words, what was found of an earlier run
  * @param progress told the fraction done, 0 to 1
+ * @param share what of it this process does
  */
 public record ConversionOptions(
         Path out,
@@ -23,7 +24,25 @@ public record ConversionOptions(
         boolean resume,
         StopSignal stop,
         Consumer<String> note,
-        DoubleConsumer progress) {
+        DoubleConsumer progress,
+        ConversionShare share) {
+
+    /** Does all of the conversion in this process. */
+    public ConversionOptions(
+            Path out,
+            long maxShardBytes,
+            int threads,
+            boolean resume,
+            StopSignal stop,
+            Consumer<String> note,
+            DoubleConsumer progress) {
+        this(out, maxShardBytes, threads, resume, stop, note, progress, ConversionShare.WHOLE);
+    }
+
+    /** Returns the same for some of the work. */
+    public ConversionOptions with(ConversionShare other) {
+        return new ConversionOptions(out, maxShardBytes, threads, resume, stop, note, progress, other);
+    }
 
     /** Starts from the beginning, with a thread for each processor and nobody who stops it. */
     public static ConversionOptions of(Path out, long maxShardBytes, DoubleConsumer progress) {

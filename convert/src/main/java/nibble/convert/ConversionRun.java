@@ -116,11 +116,34 @@ public final class ConversionRun {
      */
     public static List<Underflow> run(
             Checkpoint source, Fingerprint fingerprint, Output planned, List<Item> items, ConversionOptions options) {
-        return ResumableRun.run(
-                options.out(),
-                options.resume(),
-                options.note(),
-                new Work(source, fingerprint, planned, items, options));
+        List<Item> made = switch (options.share()) {
+            case ConversionShare.Whole _ -> items;
+            case ConversionShare.Part(ConversionShare.Maker maker) -> {
+                maker.make(items);
+                yield List.of();
+            }
+            case ConversionShare.Assembly(ConversionShare.Supply supply) -> {
+                supply.begin(items);
+                yield supplied(items, supply);
+            }
+        };
+        return options.share() instanceof ConversionShare.Part
+                ? List.of()
+                : ResumableRun.run(
+                        options.out(),
+                        options.resume(),
+                        options.note(),
+                        new Work(source, fingerprint, planned, made, options));
+    }
+
+    private static List<Item> supplied(List<Item> items, ConversionShare.Supply supply) {
+        List<Item> supplied = new ArrayList<>();
+        for (int i = 0; i < items.size(); i++) {
+            Item item = items.get(i);
+            int index = i;
+            supplied.add(new Item(item.outputs(), item.sources(), item.inputBytes(), to -> supply.write(index, to)));
+        }
+        return supplied;
     }
 
     private record Work(

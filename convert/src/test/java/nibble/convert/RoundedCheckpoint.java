@@ -34,7 +34,7 @@ public final class RoundedCheckpoint {
                         source.config().norm(LayerNorm.MLP_IN, layer).orElseThrow())) {
                     writer.write(new PackedTensor(norm, source.tensor(norm).data()));
                 }
-                for (Linear linear : Linear.values()) {
+                for (Linear linear : Linear.SEVEN) {
                     Layout.of(format)
                             .pack(LinearModule.of(linear).name(layer), rounded(source, linear, layer, spec), false)
                             .forEach(writer::write);

@@ -48,7 +48,7 @@ public final class Session implements AutoCloseable {
      * Appends {@code ids}.
      *
      * @param ids at least one; with those before them at most {@link #capacity()}
-     * @return the logits after the last id, [vocabulary]
+     * @return the logits after the last id, [vocabulary], valid until the next call
      * @throws IllegalArgumentException for no ids, an id outside the vocabulary, or too many
      */
     public float[] append(int[] ids) {

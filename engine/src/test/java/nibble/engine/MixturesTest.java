@@ -32,8 +32,16 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Tiny random mixtures of experts; checkpoint/src/test/scripts/mixtures.py made them and what transformers says. */
 public class MixturesTest {
-    public static final List<String> MODELS =
-            List.of("mixtral", "mixtral-fused", "qwen2-moe", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4");
+    public static final List<String> MODELS = List.of(
+            "mixtral",
+            "mixtral-fused",
+            "qwen2-moe",
+            "qwen3-moe",
+            "olmoe",
+            "gpt-oss",
+            "gpt-oss-mxfp4",
+            "deepseek2-lite",
+            "deepseek2");
 
     @TempDir
     @SuppressWarnings("NullAway.Init")

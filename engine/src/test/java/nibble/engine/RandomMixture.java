@@ -60,7 +60,8 @@ public enum RandomMixture {
             int groupSize) {
         this.architecture = architecture;
         this.groupSize = groupSize;
-        this.experts = new Experts(count, chosen, width, normalized, shared, dense, Experts.Names.QWEN, false);
+        this.experts = new Experts(
+                count, chosen, width, Experts.Choice.ofAll(normalized), shared, dense, Experts.Names.QWEN, false);
     }
 
     private ModelConfig config() {
@@ -81,6 +82,7 @@ public enum RandomMixture {
                 Multipliers.of(64),
                 architecture == MixtureFamily.QWEN2_MOE ? Set.of(Linear.Q, Linear.K, Linear.V) : Set.of(),
                 Optional.of(experts),
+                Optional.empty(),
                 false,
                 DType.F16,
                 1,

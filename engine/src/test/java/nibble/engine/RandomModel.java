@@ -57,6 +57,7 @@ public final class RandomModel {
                 Multipliers.of(8),
                 Set.of(),
                 Optional.empty(),
+                Optional.empty(),
                 false,
                 DType.F32,
                 1,
@@ -70,7 +71,7 @@ public final class RandomModel {
         List<DecoderLayer> layers = new ArrayList<>();
         for (int layer = 0; layer < c.layers(); layer++) {
             Map<Linear, Weight> w = new EnumMap<>(Linear.class);
-            for (Linear linear : Linear.values()) {
+            for (Linear linear : Linear.SEVEN) {
                 var shape = c.spec(linear, layer).shape();
                 w.put(linear, weight(random, (int) shape.dim(0), (int) shape.dim(1)));
             }
@@ -95,7 +96,7 @@ public final class RandomModel {
         List<DecoderLayer> made = new ArrayList<>();
         for (int layer = 0; layer < layers; layer++) {
             Map<Linear, Weight> w = new EnumMap<>(Linear.class);
-            for (Linear linear : Linear.values()) {
+            for (Linear linear : Linear.SEVEN) {
                 int out = c.outFeatures(linear);
                 int in = c.inFeatures(linear);
                 w.put(linear, groupSize == 0 ? half(random, out, in) : nibbles(random, out, in, groupSize));
@@ -128,6 +129,7 @@ public final class RandomModel {
                 Multipliers.of(64),
                 Set.of(),
                 Optional.empty(),
+                Optional.empty(),
                 false,
                 DType.F16,
                 1,
@@ -151,7 +153,7 @@ public final class RandomModel {
         List<DecoderLayer> made = new ArrayList<>();
         for (int layer = 0; layer < layers; layer++) {
             Map<Linear, Weight> w = new EnumMap<>(Linear.class);
-            for (Linear linear : Linear.values()) {
+            for (Linear linear : Linear.SEVEN) {
                 int headDim = linear == Linear.Q || linear == Linear.K ? c.headDim() : 0;
                 w.put(
                         linear,

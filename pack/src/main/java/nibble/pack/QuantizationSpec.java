@@ -1,5 +1,6 @@
 package nibble.pack;
 
+import java.io.Serializable;
 import nibble.checkpoint.model.quantization.QuantizationConfig;
 
 /**
@@ -10,7 +11,7 @@ import nibble.checkpoint.model.quantization.QuantizationConfig;
  * @param groupSize input columns that share a scale and a zero: 32, 64, 128, or −1 for a whole row
  * @param symmetric whether the zero of every group is {@link #middle}, as loaders without zero points need
  */
-public record QuantizationSpec(int bits, int groupSize, boolean symmetric) {
+public record QuantizationSpec(int bits, int groupSize, boolean symmetric) implements Serializable {
     /** Group size that means one group a row. */
     public static final int WHOLE_ROW = QuantizationConfig.WHOLE_ROW;
 

@@ -1,5 +1,7 @@
 package nibble.calibrate.job;
 
+import java.io.Serializable;
+
 /**
  * Says how method best works.
  *
@@ -8,7 +10,7 @@ package nibble.calibrate.job;
  * @param tokensPerStep tokens of each, at least, as long as the text has so many
  * @param movesCodes whether steps move codes beside scales and norms, which takes 12 bytes a weight
  */
-public record BestSettings(int fitBlocks, int steps, int tokensPerStep, boolean movesCodes) {
+public record BestSettings(int fitBlocks, int steps, int tokensPerStep, boolean movesCodes) implements Serializable {
     /** Fits layers to all blocks and takes no steps; what other methods have, too. */
     public static final BestSettings NO_STEPS = new BestSettings(Integer.MAX_VALUE, 0, 1024, false);
 

@@ -1,5 +1,6 @@
 package nibble.calibrate.job;
 
+import java.io.Serializable;
 import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.pack.QuantizationSpec;
 
@@ -19,7 +20,8 @@ public record QuantizeOptions(
         long maxShardBytes,
         int threads,
         boolean strict,
-        BestSettings best) {
+        BestSettings best)
+        implements Serializable {
     public QuantizeOptions {
         if (best.steps() > 0 && method != Method.BEST) {
             throw new IllegalArgumentException(best.steps() + " steps of tuning asked of method " + method.label());
@@ -47,6 +49,11 @@ public record QuantizeOptions(
     /** Returns whether these steps move codes too. */
     public boolean movesCodes() {
         return best.movesCodes();
+    }
+
+    /** Returns the same with so many threads. */
+    public QuantizeOptions withThreads(int other) {
+        return new QuantizeOptions(method, spec, format, maxShardBytes, other, strict, best);
     }
 
     /** Returns the same without tuning. */

@@ -51,7 +51,7 @@ final class HeldOutGuard {
         Map<LayerLinear, QuantizedLinear> rounded = new TreeMap<>();
         List<HeldBackStream.Candidate> candidates = new ArrayList<>();
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
-            for (LayerLinear name : pair.readers(source.experts())) {
+            for (LayerLinear name : pair.readers(source.names())) {
                 QuantizedLinear plain = source.linear(name).quantize(scales.basis(name), null);
                 rounded.put(name, plain);
                 candidates.add(new HeldBackStream.Candidate(name, placed.weights(name, plain)));

@@ -18,6 +18,7 @@ import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.engine.backend.Workers;
 import nibble.engine.quantize.FitSteps;
 import nibble.engine.quantize.Fitted;
@@ -47,7 +48,7 @@ public final class LayerFitter {
         this.spec = spec;
         this.steps = steps;
         this.progress = progress;
-        this.tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
+        this.tie = HeadTie.of(config);
         this.scaleSearch = new ScaleSearch(tie, workers);
     }
 
@@ -60,15 +61,15 @@ public final class LayerFitter {
         HeldOutGuard guard = new HeldOutGuard(source, original, stream);
         @Nullable ExpertTokens seen = null;
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
-            for (ScalePair pair : ScalePair.of(source.experts())) {
+            for (ScalePair pair : ScalePair.of(source.names())) {
                 if (source.router().isPresent()
-                        && pair.readers(source.experts()).getFirst().expert().isPart()) {
+                        && pair.readers(source.names()).getFirst().expert().isPart()) {
                     continue;
                 }
                 progress.stage(Stage.MOMENTS);
                 List<DecoderLayer> soFar = layers(source, scales, made, original, placed);
                 int columns =
-                        source.linear(pair.readers(source.experts()).getFirst()).inFeatures();
+                        source.linear(pair.readers(source.names()).getFirst()).inFeatures();
                 FittedPair fitted;
                 try (PairedMoments moments = stream.moments(
                         pair.input(),
@@ -84,14 +85,14 @@ public final class LayerFitter {
                 stream.heldBack()
                         .ifPresent(held ->
                                 progress.forwarded(held.tokens(), Work.pairedPass(config, pair, held.tokens())));
-                pairs.add(fitted.report(takenBack, config));
+                pairs.add(fitted.report(takenBack));
                 if (!takenBack.isEmpty()) {
                     layers = layers(source, scales, made, original, placed);
                 }
                 switch (pair.kind()) {
                     case VALUE_OUTPUT -> stream.attention(original, layers);
                     case UP_DOWN -> stream.mlp(original, layers);
-                    case ATTENTION_NORM, MLP_NORM -> {}
+                    case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> {}
                 }
             }
             if (source.router().isPresent()) {
@@ -132,7 +133,7 @@ public final class LayerFitter {
                     tokens,
                     more -> progress.forwarded(more, 0));
             try {
-                for (ScalePair pair : ScalePair.of(source.experts())) {
+                for (ScalePair pair : ScalePair.of(source.names())) {
                     if (pair.input() == input) {
                         pairs.add(fit(
                                         pair,
@@ -141,7 +142,7 @@ public final class LayerFitter {
                                         name -> Objects.requireNonNull(moments.get(name.expert())),
                                         made,
                                         linears)
-                                .report(Set.of(), config));
+                                .report(Set.of()));
                     }
                 }
             } finally {
@@ -155,8 +156,8 @@ public final class LayerFitter {
 
     /** @param losses of the pair's linears as fitted */
     private record FittedPair(
-            ScalePair pair, List<LayerLinear> readers, Choice choice, Map<LayerLinear, Double> losses) {
-        QuantizationReport.Pair report(Set<LayerLinear> takenBack, ModelConfig config) {
+            ScalePair pair, String label, List<LayerLinear> readers, Choice choice, Map<LayerLinear, Double> losses) {
+        QuantizationReport.Pair report(Set<LayerLinear> takenBack) {
             double loss = 0;
             for (LayerLinear linear : readers) {
                 loss += takenBack.contains(linear)
@@ -164,7 +165,7 @@ public final class LayerFitter {
                         : Objects.requireNonNull(losses.get(linear));
             }
             return new QuantizationReport.Pair(
-                    pair.label(config.architecture()),
+                    label,
                     choice.candidate().formula().label(),
                     choice.candidate().ratio(),
                     choice.loss(),
@@ -185,14 +186,15 @@ public final class LayerFitter {
         Choice choice = scaleSearch.search(
                 pair, source, name -> inputs.apply(name).input(), linear -> progress.add(Work.product(linear)));
         scales.set(pair, choice.scales());
-        LayerLinear producer = pair.producer();
+        LayerLinear producer = pair.producer(source.names());
         if (producer != null) {
             // Its rows take the scale out; its codes are the same in either basis.
-            divideRows(made, producer, choice.scales());
+            divideRows(
+                    made, producer, pair.equals(ScalePair.VALUE_OUTPUT) ? tie.rows(choice.scales()) : choice.scales());
         }
         progress.stage(Stage.ROUNDING);
         Map<LayerLinear, Double> losses = new TreeMap<>();
-        for (LayerLinear name : pair.readers(source.experts())) {
+        for (LayerLinear name : pair.readers(source.names())) {
             LinearQuantizer linear = source.linear(name);
             PairedMoments moments = inputs.apply(name);
             long tokens = moments.input().rows();
@@ -222,7 +224,8 @@ public final class LayerFitter {
             losses.put(name, fitted.loss() * tokens);
             progress.add(Work.fit(linear, spec, steps));
         }
-        return new FittedPair(pair, pair.readers(source.experts()), choice, losses);
+        String label = pair.label(config.architecture(), source.names());
+        return new FittedPair(pair, label, pair.readers(source.names()), choice, losses);
     }
 
     private static double relative(double loss, double size) {
@@ -265,14 +268,14 @@ public final class LayerFitter {
     private static QuantizedLayer vectors(LayerSource source, PairScales scales) {
         return new QuantizedLayer(
                 source.layer(),
-                scales.foldedNorm(ScalePair.ATTENTION_NORM),
+                scales.foldedNorm(LayerNorm.ATTENTION_IN),
                 new TreeMap<>(),
-                scales.foldedNorm(ScalePair.MLP_NORM),
+                scales.foldedNorm(LayerNorm.MLP_IN),
                 source.normOffset(),
                 scales.foldedBiases(),
                 QuantizedLayer.halves(source.queryNorm()),
                 QuantizedLayer.halves(source.keyNorm()),
-                source.outNormHalves(),
+                scales.innerNorms(),
                 scales.foldedVectors(),
                 scales.router());
     }

@@ -19,6 +19,7 @@ import nibble.calibrate.stream.LayerStatistics;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.engine.backend.Workers;
 import nibble.engine.quantize.Basis;
 import nibble.engine.quantize.Clip;
@@ -29,12 +30,13 @@ import nibble.pack.QuantizedLinear;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Quantizes one decoder layer: scales for its four pairs, each searched on the original weights; then all of them
+ * Quantizes one decoder layer: scales for its pairs, each searched on the original weights; then all of them
  * applied; then a clip for each group; then rounding. No pair is left with a larger output error than plain rounding
  * gives.
  */
 public final class LayerQuantizer {
-    // q and k are not clipped: their product decides attention, and AWQ found clipping them harmful.
+    // q and k, and what they are made of, are not clipped: their product decides attention, and AWQ found clipping them
+    // harmful.
     private static final Set<Linear> CLIPPED = EnumSet.of(Linear.V, Linear.O, Linear.GATE, Linear.UP, Linear.DOWN);
 
     private final ModelConfig config;
@@ -58,7 +60,7 @@ public final class LayerQuantizer {
         this.config = config;
         this.spec = spec;
         this.progress = progress;
-        this.tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
+        this.tie = HeadTie.of(config);
         this.scaleSearch = new ScaleSearch(tie, workers);
     }
 
@@ -110,7 +112,7 @@ public final class LayerQuantizer {
             boolean fallback = takenBack.contains(pair);
             Candidate candidate = fallback ? Candidate.IDENTITY : choice.candidate();
             reports.add(new QuantizationReport.Pair(
-                    pair.label(config.architecture()),
+                    pair.label(config.architecture(), source.names()),
                     candidate.formula().label(),
                     candidate.ratio(),
                     fallback ? choice.identityLoss() : choice.loss(),
@@ -122,14 +124,15 @@ public final class LayerQuantizer {
     }
 
     private static List<ScalePair> pairs(LayerSource source) {
-        return ScalePair.of(source.experts());
+        return ScalePair.of(source.names());
     }
 
     /** The linears whose basis a pair's scale is part of. */
     private static Collection<LayerLinear> touched(ScalePair pair, LayerSource source) {
-        List<LayerLinear> touched = new ArrayList<>(pair.readers(source.experts()));
-        if (pair.producer() != null) {
-            touched.add(pair.producer());
+        List<LayerLinear> touched = new ArrayList<>(pair.readers(source.names()));
+        LayerLinear producer = pair.producer(source.names());
+        if (producer != null) {
+            touched.add(producer);
         }
         return touched;
     }
@@ -184,9 +187,9 @@ public final class LayerQuantizer {
             // The rows of v_proj and up_proj are divided by another pair's scale, which moves their own rounding a
             // little. Of several experts the one that moved most is first.
             Optional<ScalePair> next = pairs(source).stream()
-                    .filter(other -> pair.readers(source.experts()).contains(other.producer()))
+                    .filter(other -> pair.readers(source.names()).contains(other.producer(source.names())))
                     .filter(other -> isScaled(other, choices, takenBack))
-                    .max(Comparator.comparingDouble(other -> risen(other, losses, rounded)));
+                    .max(Comparator.comparingDouble(other -> risen(other.producer(source.names()), losses, rounded)));
             if (next.isPresent()) {
                 return next.get();
             }
@@ -194,8 +197,8 @@ public final class LayerQuantizer {
         return null;
     }
 
-    private static double risen(ScalePair pair, Map<LayerLinear, Double> losses, Map<LayerLinear, Double> rounded) {
-        LayerLinear producer = pair.producer();
+    private static double risen(
+            @Nullable LayerLinear producer, Map<LayerLinear, Double> losses, Map<LayerLinear, Double> rounded) {
         return producer == null ? 0 : losses.getOrDefault(producer, 0.0) - rounded.getOrDefault(producer, 0.0);
     }
 
@@ -236,14 +239,14 @@ public final class LayerQuantizer {
         });
         QuantizedLayer layer = new QuantizedLayer(
                 source.layer(),
-                scales.foldedNorm(ScalePair.ATTENTION_NORM),
+                scales.foldedNorm(LayerNorm.ATTENTION_IN),
                 linears,
-                scales.foldedNorm(ScalePair.MLP_NORM),
+                scales.foldedNorm(LayerNorm.MLP_IN),
                 source.normOffset(),
                 scales.foldedBiases(),
                 QuantizedLayer.halves(source.queryNorm()),
                 QuantizedLayer.halves(source.keyNorm()),
-                source.outNormHalves(),
+                scales.innerNorms(),
                 scales.foldedVectors(),
                 scales.router());
         return new Outcome(
@@ -271,7 +274,7 @@ public final class LayerQuantizer {
     }
 
     private static double sum(Map<LayerLinear, Double> losses, ScalePair pair, LayerSource source) {
-        return pair.readers(source.experts()).stream()
+        return pair.readers(source.names()).stream()
                 .mapToDouble(linear -> losses.getOrDefault(linear, 0.0))
                 .sum();
     }

@@ -8,10 +8,8 @@ import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LayerLinear;
-import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
@@ -41,7 +39,7 @@ import org.jspecify.annotations.Nullable;
  * @param biases of the linears that have one
  * @param queryNorm of queries, as stored; empty where there is none
  * @param keyNorm of keys, as stored; empty where there is none
- * @param outNorms of what o and down give, as stored; those that there are
+ * @param innerNorms the other norms, as stored; those that there are
  * @param vectors that only some architectures have, as stored
  * @param stored where each linear's weight lies
  * @param activation of gate and up
@@ -56,7 +54,7 @@ public record LayerSource(
         Map<LayerLinear, float[]> biases,
         float[] queryNorm,
         float[] keyNorm,
-        Map<LayerNorm, float[]> outNorms,
+        Map<LayerNorm, float[]> innerNorms,
         Map<LayerVector, float[]> vectors,
         Map<LayerLinear, StoredLinear> stored,
         Activation activation,
@@ -163,15 +161,16 @@ public record LayerSource(
         return values;
     }
 
-    /** The norms behind o and down as the output holds them, fp16 bits. */
-    Map<LayerNorm, short[]> outNormHalves() {
-        Map<LayerNorm, short[]> halves = new EnumMap<>(LayerNorm.class);
-        outNorms.forEach((norm, stored) -> halves.put(norm, QuantizedLayer.halves(stored)));
-        return halves;
-    }
-
-    LinearQuantizer linear(Linear linear) {
-        return linear(LayerLinear.of(linear));
+    /** The gain of a norm; empty where there is none. */
+    float[] gain(LayerNorm norm) {
+        return switch (norm) {
+            case ATTENTION_IN -> inputNorm;
+            case MLP_IN -> postAttentionNorm;
+            case QUERY_LATENT, KEY_VALUE_LATENT, ATTENTION_OUT, MLP_OUT -> {
+                float[] stored = innerNorms.get(norm);
+                yield gain(stored == null ? null : stored.clone(), normOffset);
+            }
+        };
     }
 
     LinearQuantizer linear(LayerLinear linear) {
@@ -185,14 +184,6 @@ public record LayerSource(
     /** All linears in canonical order. */
     Set<LayerLinear> names() {
         return linears.keySet();
-    }
-
-    /** The experts, {@link Expert#NONE} alone where there are none. */
-    List<Expert> experts() {
-        return linears.keySet().stream()
-                .filter(linear -> linear.linear() == Linear.DOWN)
-                .map(LayerLinear::expert)
-                .toList();
     }
 
     /** What reports and messages call a linear. */

@@ -6,13 +6,14 @@ import java.util.Optional;
 import java.util.TreeMap;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.engine.quantize.Basis;
 import nibble.pack.Half;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A layer's weights under the scales of its four pairs, one scale per producing channel: norm channels, v_proj rows or
+ * A layer's weights under the scales of its pairs, one scale per producing channel: norm channels, v_proj rows or
  * up_proj rows. What stands before a linear takes the scale out by exactly as much as its columns take in.
  */
 final class PairScales {
@@ -24,16 +25,16 @@ final class PairScales {
     PairScales(LayerSource source, HeadTie tie) {
         this.source = source;
         this.tie = tie;
-        for (ScalePair pair : ScalePair.of(source.experts())) {
+        for (ScalePair pair : ScalePair.of(source.names())) {
             scales.put(pair, ones(channels(pair)));
         }
     }
 
     private int channels(ScalePair pair) {
         return switch (pair.kind()) {
-            case ATTENTION_NORM -> source.inputNorm().length;
-            case MLP_NORM -> source.postAttentionNorm().length;
-            case VALUE_OUTPUT -> source.linear(Linear.V).outFeatures();
+            case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM ->
+                source.gain(pair.norm().orElseThrow()).length;
+            case VALUE_OUTPUT -> tie.channels();
             case UP_DOWN ->
                 source.linear(new LayerLinear(Linear.UP, pair.expert())).outFeatures();
         };
@@ -66,11 +67,8 @@ final class PairScales {
 
     /** The norm as the output holds it under the pair's scale. */
     FoldedNorm norm(ScalePair pair, float[] perChannel) {
-        return switch (pair.kind()) {
-            case ATTENTION_NORM -> FoldedNorm.of(source.inputNorm(), perChannel, source.normOffset());
-            case MLP_NORM -> FoldedNorm.of(source.postAttentionNorm(), perChannel, source.normOffset());
-            case VALUE_OUTPUT, UP_DOWN -> throw new IllegalArgumentException(pair + " has no norm");
-        };
+        LayerNorm norm = pair.norm().orElseThrow(() -> new IllegalArgumentException(pair + " has no norm"));
+        return FoldedNorm.of(source.gain(norm), perChannel, source.normOffset());
     }
 
     /** What chooses experts, as the output holds it. */
@@ -87,8 +85,25 @@ final class PairScales {
                 : perChannel;
     }
 
-    short[] foldedNorm(ScalePair pair) {
-        return norm(pair, of(pair)).norm();
+    /** The norm in front of attention, or of the MLP, as the output holds it, fp16 bits. */
+    short[] foldedNorm(LayerNorm norm) {
+        return folded(norm).orElse(new short[0]);
+    }
+
+    private Optional<short[]> folded(LayerNorm norm) {
+        return scales.keySet().stream()
+                .filter(pair -> pair.norm().equals(Optional.of(norm)))
+                .map(pair -> norm(pair, of(pair)).norm())
+                .findFirst();
+    }
+
+    /** The other norms as the output holds them, fp16 bits: with a scale divided out where linears read them. */
+    Map<LayerNorm, short[]> innerNorms() {
+        Map<LayerNorm, short[]> norms = new EnumMap<>(LayerNorm.class);
+        source.innerNorms()
+                .forEach(
+                        (norm, stored) -> norms.put(norm, folded(norm).orElseGet(() -> QuantizedLayer.halves(stored))));
+        return norms;
     }
 
     /** The biases as the output holds them, fp16 bits: v_proj's and up_proj's divided by the scale of their rows. */
@@ -98,7 +113,7 @@ final class PairScales {
             float[] rows = switch (linear.linear()) {
                 case V -> of(ScalePair.VALUE_OUTPUT);
                 case UP -> of(ScalePair.upDown(linear.expert()));
-                case Q, K, O, GATE, DOWN -> ones(bias.length);
+                case Q, Q_A, Q_B, K, KV_A, KV_B, O, GATE, DOWN -> ones(bias.length);
             };
             short[] halves = new short[bias.length];
             for (int i = 0; i < halves.length; i++) {
@@ -141,6 +156,7 @@ final class PairScales {
             case VALUE_OUTPUT -> source.biases().get(LayerLinear.of(Linear.V));
             case UP_DOWN -> source.biases().get(new LayerLinear(Linear.UP, pair.expert()));
             case ATTENTION_NORM -> source.vectors().get(LayerVector.ATTENTION_IN_BIAS);
+            case QUERY_NORM, KEY_VALUE_NORM -> null;
             case MLP_NORM -> source.vectors().get(LayerVector.MLP_IN_BIAS);
         };
         if (bias != null) {
@@ -167,7 +183,8 @@ final class PairScales {
             return null;
         }
         float[] columns = switch (pair.kind()) {
-            case ATTENTION_NORM, MLP_NORM -> norm(pair, perChannel).effective();
+            case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM ->
+                norm(pair, perChannel).effective();
             case VALUE_OUTPUT -> tie.repeat(perChannel);
             case UP_DOWN -> perChannel;
         };
@@ -179,9 +196,9 @@ final class PairScales {
         ScalePair pair = ScalePair.reading(linear);
         float @Nullable [] columns = columns(pair, of(pair));
         return switch (linear.linear()) {
-            case V -> new Basis(unlessOnes(of(ScalePair.VALUE_OUTPUT)), columns);
+            case V, KV_B -> new Basis(unlessOnes(tie.rows(of(ScalePair.VALUE_OUTPUT))), columns);
             case UP -> new Basis(unlessOnes(of(ScalePair.upDown(linear.expert()))), columns);
-            case Q, K, O, GATE, DOWN -> Basis.ofColumns(columns);
+            case Q, Q_A, Q_B, K, KV_A, O, GATE, DOWN -> Basis.ofColumns(columns);
         };
     }
 

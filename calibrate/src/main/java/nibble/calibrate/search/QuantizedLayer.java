@@ -34,13 +34,13 @@ import nibble.pack.Words;
  *
  * @param layer its number in the model
  * @param inputNorm [hidden], the scales of q, k and v divided out; empty where there is none
- * @param linears all seven
+ * @param linears all that it has
  * @param postAttentionNorm [hidden], the scales of gate and up divided out; empty where there is none
  * @param normOffset what norms lack of their gains
  * @param biases [out] of the linears that have one, v's with its rows' scales divided out
  * @param queryNorm of queries, unchanged; empty where there is none
  * @param keyNorm of keys, unchanged; empty where there is none
- * @param outNorms of what o and down give, unchanged; those that there are
+ * @param innerNorms the other norms, the scales of linears that read one divided out; those that there are
  * @param vectors that only some architectures have, biases of norms divided as their gains
  * @param router what chooses experts, the scales of the norm multiplied into its columns
  */
@@ -53,13 +53,13 @@ public record QuantizedLayer(
         Map<LayerLinear, short[]> biases,
         short[] queryNorm,
         short[] keyNorm,
-        Map<LayerNorm, short[]> outNorms,
+        Map<LayerNorm, short[]> innerNorms,
         Map<LayerVector, short[]> vectors,
         Optional<RouterWeights> router) {
     public QuantizedLayer {
         linears = Collections.unmodifiableMap(new TreeMap<>(linears));
         biases = Map.copyOf(biases);
-        outNorms = Map.copyOf(outNorms);
+        innerNorms = Map.copyOf(innerNorms);
         vectors = Map.copyOf(vectors);
     }
 
@@ -81,7 +81,7 @@ public record QuantizedLayer(
                 biases,
                 queryNorm,
                 keyNorm,
-                outNorms,
+                innerNorms,
                 vectors,
                 router);
     }
@@ -98,7 +98,7 @@ public record QuantizedLayer(
                 ? Optional.empty()
                 : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, normOffset), floats(keyNorm, normOffset)));
         Map<LayerNorm, float[]> behind = new EnumMap<>(LayerNorm.class);
-        outNorms.forEach((norm, gain) -> behind.put(norm, floats(gain, normOffset)));
+        innerNorms.forEach((norm, gain) -> behind.put(norm, floats(gain, normOffset)));
         Map<LayerVector, float[]> others = new EnumMap<>(LayerVector.class);
         vectors.forEach((kind, values) -> others.put(kind, floats(values, 0)));
         return DecoderLayer.of(

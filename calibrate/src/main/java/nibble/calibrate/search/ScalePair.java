@@ -1,13 +1,16 @@
 package nibble.calibrate.search;
 
-import java.util.ArrayList;
+import java.util.Collection;
 import java.util.List;
+import java.util.Optional;
+import java.util.stream.Collectors;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.layer.LayerNorm;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A producer of channels and the linears that read them: what a scale is divided out of, and multiplied into. One norm
@@ -21,15 +24,19 @@ record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
     static final ScalePair MLP_NORM = new ScalePair(Kind.MLP_NORM, Expert.NONE);
 
     enum Kind {
-        ATTENTION_NORM(LinearInput.QKV),
-        VALUE_OUTPUT(LinearInput.O),
-        MLP_NORM(LinearInput.GATE_UP),
-        UP_DOWN(LinearInput.DOWN);
+        ATTENTION_NORM(LinearInput.QKV, LayerNorm.ATTENTION_IN),
+        QUERY_NORM(LinearInput.QUERY_LATENT, LayerNorm.QUERY_LATENT),
+        KEY_VALUE_NORM(LinearInput.KEY_VALUE_LATENT, LayerNorm.KEY_VALUE_LATENT),
+        VALUE_OUTPUT(LinearInput.O, null),
+        MLP_NORM(LinearInput.GATE_UP, LayerNorm.MLP_IN),
+        UP_DOWN(LinearInput.DOWN, null);
 
         private final LinearInput input;
+        private final @Nullable LayerNorm norm;
 
-        Kind(LinearInput input) {
+        Kind(LinearInput input, @Nullable LayerNorm norm) {
             this.input = input;
+            this.norm = norm;
         }
     }
 
@@ -38,67 +45,71 @@ record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
         return new ScalePair(Kind.UP_DOWN, expert);
     }
 
-    /** The pairs of a layer, in the order in which they are searched. */
-    static List<ScalePair> of(List<Expert> experts) {
-        List<ScalePair> pairs = new ArrayList<>(List.of(ATTENTION_NORM, VALUE_OUTPUT, MLP_NORM));
-        experts.forEach(expert -> pairs.add(upDown(expert)));
-        return pairs;
+    /** The pairs of a layer of these linears, in the order in which they are searched. */
+    static List<ScalePair> of(Collection<LayerLinear> linears) {
+        return linears.stream().map(ScalePair::reading).distinct().sorted().toList();
     }
 
     /** What a report calls it; where a model has no such norm, that is said. */
-    String label(Architecture architecture) {
-        String label = switch (kind) {
-            case ATTENTION_NORM -> norm(architecture, LayerNorm.ATTENTION_IN) + " -> q_proj, k_proj, v_proj";
-            case VALUE_OUTPUT -> "v_proj -> o_proj";
-            case MLP_NORM -> norm(architecture, LayerNorm.MLP_IN) + " -> gate_proj, up_proj";
-            case UP_DOWN -> "up_proj -> down_proj";
-        };
-        return expert.isPart() ? label + " of " + expert : label;
+    String label(Architecture architecture, Collection<LayerLinear> linears) {
+        LayerLinear producer = producer(linears);
+        String from = producer == null
+                ? architecture.norms().getOrDefault(norm().orElseThrow(), "no norm")
+                : producer.linear().path();
+        String to = readers(linears).stream()
+                .map(reader -> last(reader.linear().path()))
+                .distinct()
+                .collect(Collectors.joining(", "));
+        return last(from) + " -> " + to + (expert.isPart() ? " of " + expert : "");
     }
 
-    private static String norm(Architecture architecture, LayerNorm norm) {
-        return architecture.norms().getOrDefault(norm, "no norm");
+    private static String last(String path) {
+        return path.substring(path.lastIndexOf('.') + 1);
     }
 
     LinearInput input() {
         return kind.input;
     }
 
+    /** The norm that the scale is divided out of; empty where a linear's rows are. */
+    Optional<LayerNorm> norm() {
+        return Optional.ofNullable(kind.norm);
+    }
+
     /**
      * The linears whose columns are multiplied by the scale.
      *
-     * @param experts of the layer; {@link Expert#NONE} alone where there are none
+     * @param linears of the layer
      */
-    List<LayerLinear> readers(List<Expert> experts) {
-        return switch (kind) {
-            case ATTENTION_NORM, VALUE_OUTPUT ->
-                input().readers().stream().map(LayerLinear::of).toList();
-            case MLP_NORM ->
-                experts.stream()
-                        .flatMap(each -> input().readers().stream().map(linear -> new LayerLinear(linear, each)))
-                        .toList();
-            case UP_DOWN -> List.of(new LayerLinear(Linear.DOWN, expert));
-        };
+    List<LayerLinear> readers(Collection<LayerLinear> linears) {
+        return linears.stream().filter(linear -> reading(linear).equals(this)).toList();
     }
 
-    /** The linear whose rows are divided by the scale, or null where a norm is. */
-    @org.jspecify.annotations.Nullable
-    LayerLinear producer() {
+    /**
+     * The linear whose rows are divided by the scale, or null where a norm is.
+     *
+     * @param linears of the layer
+     */
+    @Nullable
+    LayerLinear producer(Collection<LayerLinear> linears) {
         return switch (kind) {
-            case ATTENTION_NORM, MLP_NORM -> null;
-            case VALUE_OUTPUT -> LayerLinear.of(Linear.V);
+            case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> null;
+            case VALUE_OUTPUT -> {
+                LayerLinear value = LayerLinear.of(Linear.V);
+                yield linears.contains(value) ? value : LayerLinear.of(Linear.KV_B);
+            }
             case UP_DOWN -> new LayerLinear(Linear.UP, expert);
         };
     }
 
     /** The pair whose scale multiplies the columns of this linear. */
     static ScalePair reading(LayerLinear linear) {
-        return switch (linear.input()) {
-            case QKV -> ATTENTION_NORM;
-            case O -> VALUE_OUTPUT;
-            case GATE_UP -> MLP_NORM;
-            case DOWN -> upDown(linear.expert());
-        };
+        for (Kind kind : Kind.values()) {
+            if (kind.input == linear.input()) {
+                return new ScalePair(kind, kind == Kind.UP_DOWN ? linear.expert() : Expert.NONE);
+            }
+        }
+        throw new IllegalArgumentException("no pair of " + linear);
     }
 
     @Override

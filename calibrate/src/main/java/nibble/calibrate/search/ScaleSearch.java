@@ -82,7 +82,7 @@ public final class ScaleSearch {
                 tried.stream().map(s -> scales.columns(pair, s)).collect(Collectors.toCollection(ArrayList::new));
         double[] losses = new double[tried.size()];
         Map<LayerLinear, double[]> ofReaders = new TreeMap<>();
-        for (LayerLinear reader : pair.readers(source.experts())) {
+        for (LayerLinear reader : pair.readers(source.names())) {
             LinearQuantizer linear = source.linear(reader);
             double[] ofLinear = linear.losses(columns, inputs.apply(reader), () -> onCandidate.accept(linear));
             ofReaders.put(reader, ofLinear);
@@ -105,7 +105,7 @@ public final class ScaleSearch {
     private static double[] meanAbsolute(
             ScalePair pair, LayerSource source, Function<LayerLinear, InputStatistics> inputs) {
         List<InputStatistics> distinct =
-                pair.readers(source.experts()).stream().map(inputs).distinct().toList();
+                pair.readers(source.names()).stream().map(inputs).distinct().toList();
         if (distinct.size() == 1) {
             return distinct.getFirst().meanAbsolute();
         }
@@ -145,9 +145,9 @@ public final class ScaleSearch {
     /** Mean over all rows of the readers of |w| / (largest |w| of its group), for each column. */
     private static double[] meanWeight(ScalePair pair, LayerSource source) {
         double[] mean = new double
-                [source.linear(pair.readers(source.experts()).getFirst()).inFeatures()];
+                [source.linear(pair.readers(source.names()).getFirst()).inFeatures()];
         int rows = 0;
-        for (LayerLinear reader : pair.readers(source.experts())) {
+        for (LayerLinear reader : pair.readers(source.names())) {
             LinearQuantizer linear = source.linear(reader);
             rows += linear.outFeatures();
             double[] sums = linear.relativeMagnitudes();

@@ -1,10 +1,12 @@
 package nibble.calibrate.search;
 
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizeOptions;
-import nibble.checkpoint.model.Expert;
-import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.engine.quantize.FitSteps;
@@ -24,8 +26,8 @@ public final class Work {
     public static List<StoredLinear> readers(ModelConfig config) {
         return linears(config).stream()
                 .filter(linear -> switch (linear.linear()) {
-                    case Q, O, GATE, DOWN -> true;
-                    case K, V, UP -> false;
+                    case Q, Q_A, Q_B, KV_B, O, GATE, DOWN -> true;
+                    case K, V, KV_A, UP -> false;
                 })
                 .toList();
     }
@@ -54,11 +56,18 @@ public final class Work {
             }
         }
         if (options.method() == Method.BEST) {
-            for (ScalePair pair : ScalePair.of(List.of(Expert.NONE))) {
+            for (ScalePair pair : ScalePair.of(kinds(config))) {
                 work += pairedPass(config, pair, tokens);
             }
         }
         return work;
+    }
+
+    /** The linears of the last layer, those of all experts as one. */
+    private static Set<LayerLinear> kinds(ModelConfig config) {
+        return linears(config).stream()
+                .map(linear -> LayerLinear.of(linear.linear()))
+                .collect(Collectors.toCollection(TreeSet::new));
     }
 
     /** Moments of one input on two streams, and the way of these to it and past it. */
@@ -66,8 +75,8 @@ public final class Work {
         double in = config.width(pair.input());
         double moments = 3 * in * in;
         double forward = 0;
-        for (Linear linear : pair.input().readers()) {
-            forward += 6.0 * config.outFeatures(linear) * in;
+        for (LayerLinear linear : pair.readers(kinds(config))) {
+            forward += 6.0 * config.outFeatures(linear.linear()) * in;
         }
         return (moments + forward) * tokens;
     }

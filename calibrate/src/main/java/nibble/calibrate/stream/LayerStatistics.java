@@ -7,8 +7,10 @@ import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LinearInput;
+import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.forward.Taps;
+import nibble.engine.host.quantize.HostInputStatistics;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
@@ -22,6 +24,8 @@ public final class LayerStatistics implements Taps, AutoCloseable {
     private record Key(LinearInput input, Expert expert) {}
 
     private final @Nullable ExpertTokens experts;
+    /** What the experts saw where it was counted elsewhere. */
+    private QuantizationReport.@Nullable Experts counted;
 
     /** Makes those of a layer without experts. */
     public LayerStatistics(QuantizationDevices devices, WorkProgress progress) {
@@ -46,7 +50,37 @@ public final class LayerStatistics implements Taps, AutoCloseable {
 
     /** Returns what the experts saw; null where there are none. */
     public QuantizationReport.@Nullable Experts experts() {
-        return experts == null ? null : experts.report();
+        return experts == null ? counted : experts.report();
+    }
+
+    /**
+     * Makes statistics that were saved.
+     *
+     * @param backend of the host
+     */
+    public static LayerStatistics of(LayerMoments moments, Backend backend, WorkProgress progress) {
+        LayerStatistics statistics = new LayerStatistics(QuantizationDevices.of(backend), progress);
+        statistics.counted = moments.experts();
+        moments.inputs()
+                .forEach(saved -> statistics.inputs.put(
+                        new Key(saved.input(), saved.expert()), HostInputStatistics.of(backend, saved.moment())));
+        return statistics;
+    }
+
+    /**
+     * Returns all of it, for another process to go on with.
+     *
+     * @throws UnsupportedOperationException if it lies on a card
+     */
+    public LayerMoments save() {
+        return new LayerMoments(
+                inputs.entrySet().stream()
+                        .map(entry -> new LayerMoments.Input(
+                                entry.getKey().input(),
+                                entry.getKey().expert(),
+                                entry.getValue().save()))
+                        .toList(),
+                experts());
     }
 
     @Override

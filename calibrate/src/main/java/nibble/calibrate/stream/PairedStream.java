@@ -185,7 +185,7 @@ public final class PairedStream implements AutoCloseable {
                 try (Matrix lack = backend.allocate(x.rows(), x.columns())) {
                     backend.subtract(x, y, lack);
                     switch (input) {
-                        case QKV, GATE_UP -> moments.add(y, lack, half);
+                        case QKV, QUERY_LATENT, KEY_VALUE_LATENT, GATE_UP -> moments.add(y, lack, half);
                         case O -> addOutputs(backend, moments, y, lack, layer.o(), before, after, half);
                         case DOWN -> addOutputs(backend, moments, y, lack, layer.down(), before, after, half);
                     }
@@ -195,7 +195,7 @@ public final class PairedStream implements AutoCloseable {
                 // The rest of the original's half layer is known already; the quantized one's is not.
                 case O -> forward.endAttention(layer, before);
                 case DOWN -> forward.endMlp(layer, before);
-                case QKV, GATE_UP -> {}
+                case QKV, QUERY_LATENT, KEY_VALUE_LATENT, GATE_UP -> {}
             }
         });
     }

@@ -85,10 +85,10 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset, f
         });
         Map<LayerLinear, short[]> biases = new TreeMap<>();
         fitted.extras().biases().forEach((linear, bias) -> biases.put(LayerLinear.of(linear), halves(bias, 0)));
-        Map<LayerNorm, short[]> outNorms = new EnumMap<>(LayerNorm.class);
-        outNorms.putAll(numbers.norms);
-        short[] input = outNorms.remove(LayerNorm.ATTENTION_IN);
-        short[] mlp = outNorms.remove(LayerNorm.MLP_IN);
+        Map<LayerNorm, short[]> innerNorms = new EnumMap<>(LayerNorm.class);
+        innerNorms.putAll(numbers.norms);
+        short[] input = innerNorms.remove(LayerNorm.ATTENTION_IN);
+        short[] mlp = innerNorms.remove(LayerNorm.MLP_IN);
         return new QuantizedLayer(
                 index,
                 input == null ? new short[0] : input,
@@ -98,7 +98,7 @@ record TunedNumbers(List<OfLayer> layers, short[] finalNorm, float normOffset, f
                 biases,
                 numbers.queryNorm,
                 numbers.keyNorm,
-                outNorms,
+                innerNorms,
                 Map.of(),
                 Optional.empty());
     }

@@ -97,7 +97,7 @@ public final class TuningCost {
 
     private static long weights(ModelConfig config) {
         long weights = 0;
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             weights += (long) config.outFeatures(linear) * config.inFeatures(linear);
         }
         return weights;
@@ -106,7 +106,7 @@ public final class TuningCost {
     private long scales() {
         QuantizationSpec spec = options.spec();
         long scales = 0;
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             scales += (long) config.outFeatures(linear) * spec.groups(config.inFeatures(linear));
         }
         return scales;
@@ -119,7 +119,7 @@ public final class TuningCost {
      */
     public long heapBytes() {
         long largest = 0;
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             largest = Math.max(largest, (long) config.outFeatures(linear) * config.inFeatures(linear));
         }
         long rows = (long) sequences() * length;

@@ -16,6 +16,7 @@ import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
+import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
@@ -65,7 +66,10 @@ class PairScalesTest {
         "mixtral, 1e-5",
         "qwen2-moe, 4e-3",
         "qwen3-moe, 1e-5",
-        "olmoe, 1e-5"
+        "olmoe, 1e-5",
+        "deepseek2-lite, 1e-5",
+        // Its scores are large, and its experts' outputs count 2.5 times: each scale alone moves it by 2e-5 at most.
+        "deepseek2, 1e-4"
     })
     void so_does_a_scaled_layer_of_every_architecture(String model, float bound) {
         try (Checkpoint checkpoint =
@@ -83,15 +87,14 @@ class PairScalesTest {
                     List.of(DecoderLayer.read(checkpoint, LAYER)),
                     QuantizationDevices.of(backend),
                     new QuantizationSpec(4, 32));
-            HeadTie tie = new HeadTie(config.heads(), config.kvHeads(), config.headDim());
-            PairScales scales = new PairScales(source, tie);
+            PairScales scales = new PairScales(source, HeadTie.of(config));
             Random random = new Random(5);
-            for (ScalePair pair : ScalePair.of(source.experts())) {
+            for (ScalePair pair : ScalePair.of(source.names())) {
                 float[] s = new float
                         [switch (pair.kind()) {
                             case UP_DOWN -> config.outFeatures(Linear.UP, pair.expert());
-                            case VALUE_OUTPUT -> config.outFeatures(Linear.V);
-                            case ATTENTION_NORM, MLP_NORM -> config.hiddenSize();
+                            case VALUE_OUTPUT -> config.kvHeads() * config.valueDim();
+                            case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> config.width(pair.input());
                         }];
                 for (int i = 0; i < s.length; i++) {
                     s[i] = (float) Math.exp(random.nextGaussian());
@@ -108,7 +111,7 @@ class PairScalesTest {
 
     /** Not nearly: all bits of all logits, so that no token can come to another expert. */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe"})
+    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "deepseek2"})
     void a_scale_of_the_norm_leaves_every_bit_of_the_routers_logits(String model) {
         try (Checkpoint checkpoint = Checkpoint.open(
                         Path.of("..", "checkpoint", "src", "test", "resources", "architectures", model));
@@ -117,7 +120,7 @@ class PairScalesTest {
             LayerSource source = LayerSource.of(
                     checkpoint, LAYER, List.of(original), QuantizationDevices.of(backend), new QuantizationSpec(4, 32));
             ModelConfig config = checkpoint.config();
-            PairScales scales = new PairScales(source, new HeadTie(config.heads(), config.kvHeads(), config.headDim()));
+            PairScales scales = new PairScales(source, HeadTie.of(config));
             Random random = new Random(8);
             float[] wanted = new float[config.hiddenSize()];
             for (int i = 0; i < wanted.length; i++) {
@@ -147,10 +150,17 @@ class PairScalesTest {
 
     @Test
     void tied_heads_share_the_scale_of_their_kv_head() {
-        HeadTie tie = new HeadTie(4, 2, 2);
+        HeadTie tie = new HeadTie(4, 2, 2, 0);
         assertThat(tie.repeat(new float[] {1, 2, 3, 4})).containsExactly(1, 2, 1, 2, 3, 4, 3, 4);
         assertThat(tie.mean(new double[] {1, 2, 3, 4, 5, 6, 7, 8})).containsExactly(2, 3, 6, 7);
-        assertThat(new HeadTie(2, 2, 2).repeat(new float[] {1, 2, 3, 4})).containsExactly(1, 2, 3, 4);
+        assertThat(new HeadTie(2, 2, 2, 0).repeat(new float[] {1, 2, 3, 4})).containsExactly(1, 2, 3, 4);
+    }
+
+    @Test
+    void rows_of_keys_in_front_of_a_heads_values_are_not_scaled() {
+        assertThat(new HeadTie(2, 2, 2, 3).rows(new float[] {5, 6, 7, 8}))
+                .containsExactly(1, 1, 1, 5, 6, 1, 1, 1, 7, 8);
+        assertThat(new HeadTie(4, 2, 2, 0).rows(new float[] {5, 6, 7, 8})).containsExactly(5, 6, 7, 8);
     }
 
     @Test
@@ -223,14 +233,14 @@ class PairScalesTest {
         }
         return new QuantizedLayer(
                         source.layer(),
-                        scales.foldedNorm(ScalePair.ATTENTION_NORM),
+                        scales.foldedNorm(LayerNorm.ATTENTION_IN),
                         Map.of(),
-                        scales.foldedNorm(ScalePair.MLP_NORM),
+                        scales.foldedNorm(LayerNorm.MLP_IN),
                         source.normOffset(),
                         scales.foldedBiases(),
                         QuantizedLayer.halves(source.queryNorm()),
                         QuantizedLayer.halves(source.keyNorm()),
-                        source.outNormHalves(),
+                        scales.innerNorms(),
                         scales.foldedVectors(),
                         scales.router())
                 .toDecoderLayer(weights);

@@ -48,6 +48,7 @@ public final class GgufCheckpoint {
     private final int layers;
     private final long experts;
     private final int headDim;
+    private final @Nullable GgufLatent latent;
 
     /**
      * Opens a GGUF file as a checkpoint.
@@ -75,9 +76,13 @@ public final class GgufCheckpoint {
         OtherMetadata.refuse(metadata, architecture);
         layerNames = GgufNames.layerNames(architecture);
         layers = layers(path);
-        headDim = headDim(path);
+        latent = architecture.hasLatentAttention() ? new GgufLatent(metadata, name) : null;
+        headDim = latent == null ? headDim(path) : latent.headDim();
         for (GgufFile part : files) {
             part.tensors().values().forEach(tensor -> add(part.path(), tensor));
+        }
+        if (latent != null) {
+            latent.whole((_, tensor) -> tensors.put(tensor.name(), tensor));
         }
     }
 
@@ -130,6 +135,11 @@ public final class GgufCheckpoint {
         if (stacked.isPresent()) {
             String kind = layer.group(2).substring(layer.group(2).lastIndexOf('.'));
             addExperts(path, tensor, Integer.parseInt(layer.group(1)), stacked.get(), kind);
+            return;
+        }
+        if (latent != null
+                && layer.matches()
+                && latent.takes(Integer.parseInt(layer.group(1)), layer.group(2), tensor)) {
             return;
         }
         String name = name(tensor.name());
@@ -322,7 +332,7 @@ public final class GgufCheckpoint {
         if (embedding == null) {
             throw new BadCheckpointException(file.path(), "tensor token_embd.weight is missing; get the file again");
         }
-        return new GgufConfig(file, architecture, layers, headDim)
+        return new GgufConfig(file, architecture, layers, headDim, Optional.ofNullable(latent))
                 .json(new GgufConfig.Tensors(
                         embedding.spec().shape().dim(0),
                         tensors.containsKey(Linear.O.module(0) + ".bias"),

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
@@ -19,8 +20,10 @@ final class GgufConfig {
     private final Architecture architecture;
     private final int layers;
     private final int headDim;
+    private final Optional<GgufLatent> latent;
 
-    GgufConfig(GgufFile file, Architecture architecture, int layers, int headDim) {
+    GgufConfig(GgufFile file, Architecture architecture, int layers, int headDim, Optional<GgufLatent> latent) {
+        this.latent = latent;
         this.file = file;
         this.metadata = file.metadata();
         this.architecture = architecture;
@@ -71,6 +74,7 @@ final class GgufConfig {
         if (traits.ropelessEvery() > 0) {
             json.put("no_rope_layer_interval", traits.ropelessEvery());
         }
+        latent.ifPresent(extents -> extents.describe(json, metadata, architecture.ggufName()));
         json.put("tie_word_embeddings", tensors.tied()).put("torch_dtype", "float16");
         metadata.integer("tokenizer.ggml.bos_token_id").ifPresent(id -> json.put("bos_token_id", id));
         metadata.integer("tokenizer.ggml.eos_token_id").ifPresent(id -> json.put("eos_token_id", id));
@@ -186,7 +190,7 @@ final class GgufConfig {
 
     private void rope(ObjectNode json, double theta) {
         long rotated = metadata.integer(key("rope.dimension_count")).orElse((long) headDim);
-        if (rotated != headDim) {
+        if (rotated != headDim && latent.isEmpty()) {
             json.put("partial_rotary_factor", (double) rotated / headDim);
         }
         if (architecture.gguf().windowEvery() > 0

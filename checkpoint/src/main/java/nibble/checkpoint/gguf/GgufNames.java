@@ -32,6 +32,10 @@ public final class GgufNames {
     public static String linear(LinearModule module) {
         return switch (module.parts().getFirst()) {
             case Q -> module.isFused() ? "attn_qkv" : "attn_q";
+            case Q_A -> "attn_q_a";
+            case Q_B -> "attn_q_b";
+            case KV_A -> "attn_kv_a_mqa";
+            case KV_B -> "attn_kv_b";
             case K -> "attn_k";
             case V -> "attn_v";
             case O -> "attn_output";
@@ -88,6 +92,11 @@ public final class GgufNames {
         for (LinearModule module : architecture.modules()) {
             names.put(linear(module) + ".weight", module.path() + ".weight");
         }
+        if (architecture.hasLatentAttention()) {
+            Stream.of(Linear.Q_A, Linear.Q_B, Linear.KV_A, Linear.KV_B)
+                    .forEach(linear ->
+                            names.put(linear(LinearModule.of(linear)) + ".weight", linear.path() + ".weight"));
+        }
         for (Linear linear : Linear.values()) {
             names.putIfAbsent(bias(linear), linear.path() + ".bias");
         }
@@ -97,7 +106,9 @@ public final class GgufNames {
                 names.put("ffn_gate_inp.bias", experts.router() + ".bias");
             }
             if (!experts.shared().isEmpty()) {
-                names.put(SHARED_GATE, experts.sharedGate() + ".weight");
+                if (!experts.sharedGate().isEmpty()) {
+                    names.put(SHARED_GATE, experts.sharedGate() + ".weight");
+                }
                 for (Linear linear : List.of(Linear.GATE, Linear.UP, Linear.DOWN)) {
                     String path = experts.path(linear, Expert.SHARED);
                     LinearModule shared = new LinearModule(path, List.of(linear), Expert.SHARED);

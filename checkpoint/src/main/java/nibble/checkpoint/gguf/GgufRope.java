@@ -121,7 +121,17 @@ final class GgufRope {
     }
 
     private JsonNode yarn(ObjectNode json, double factor) {
-        for (String name : new String[] {"yarn_log_multiplier", "yarn_ext_factor"}) {
+        ObjectNode scaling =
+                JsonNodeFactory.instance.objectNode().put("rope_type", "yarn").put("factor", factor);
+        boolean stretches = architecture.hasLatentAttention();
+        if (stretches) {
+            // llama.cpp's converter divides by 10, and takes the two to be equal.
+            double scale = GgufConfig.single(10 * metadata.requiredNumber(key("rope.scaling.yarn_log_multiplier")));
+            scaling.put("mscale", scale).put("mscale_all_dim", scale);
+        }
+        for (String name : stretches
+                ? new String[] {"yarn_ext_factor"}
+                : new String[] {"yarn_log_multiplier", "yarn_ext_factor"}) {
             String other = key("rope.scaling." + name);
             double neutral = name.equals("yarn_ext_factor") ? 1 : 0;
             if (metadata.number(other).orElse(neutral) != neutral) {
@@ -129,8 +139,6 @@ final class GgufRope {
                         file.path(), "metadata key " + other + " is not supported; supported: " + neutral + " or none");
             }
         }
-        ObjectNode scaling =
-                JsonNodeFactory.instance.objectNode().put("rope_type", "yarn").put("factor", factor);
         scaling.put(
                 ORIGINAL,
                 metadata.integer(key("rope.scaling.original_context_length"))

@@ -9,9 +9,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
-import java.util.stream.Stream;
 import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.model.layer.Rope;
@@ -31,7 +31,7 @@ public class Architecture {
     static final String WINDOW = "sliding_window";
 
     private static final List<LinearModule> SEVEN =
-            Stream.of(Linear.values()).map(LinearModule::of).toList();
+            Linear.SEVEN.stream().map(LinearModule::of).toList();
 
     private final String className;
     private final String modelType;
@@ -197,6 +197,16 @@ public class Architecture {
         return Optional.empty();
     }
 
+    /** How keys and values come from a narrow vector; empty where they come from the residual stream. */
+    Optional<LatentAttention> latent(ConfigKeys keys) {
+        return Optional.empty();
+    }
+
+    /** Returns whether keys and values come from a narrow vector, which has a norm. */
+    public final boolean hasLatentAttention() {
+        return norms().containsKey(LayerNorm.KEY_VALUE_LATENT);
+    }
+
     /** The last positions that a query sees in layers with a window, its own included; empty if no layer has one. */
     Optional<Integer> window(ConfigKeys keys) {
         return Optional.empty();
@@ -243,6 +253,11 @@ public class Architecture {
     /** Returns whether rope may turn a part of each head, by {@code partial_rotary_factor}. */
     public boolean turnsPartly() {
         return false;
+    }
+
+    /** The part of each head that turns, where no key of config.json says it. */
+    final double turnedShare(ConfigKeys keys) {
+        return latent(keys).map(LatentAttention::share).orElse(1.0);
     }
 
     /** The types of rope scaling that are this model's own words for another one. */

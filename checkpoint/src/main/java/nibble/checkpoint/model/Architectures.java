@@ -20,6 +20,7 @@ public final class Architectures {
                     GraniteFamily.ALL,
                     OlmoFamily.ALL,
                     MixtureFamily.ALL,
+                    DeepseekFamily.ALL,
                     GptOssFamily.ALL)
             .flatMap(List::stream)
             .toList();
@@ -28,8 +29,7 @@ public final class Architectures {
     private static final Map<String, String> REASONS = Map.ofEntries(
             Map.entry("PhimoeForCausalLM", "mixture of experts"),
             Map.entry("DeepseekForCausalLM", "mixture of experts"),
-            Map.entry("DeepseekV2ForCausalLM", "mixture of experts, latent attention"),
-            Map.entry("DeepseekV3ForCausalLM", "mixture of experts, latent attention"),
+            Map.entry("DeepseekV3ForCausalLM", "experts chosen by a sigmoid and a bias"),
             Map.entry("Llama4ForCausalLM", "mixture of experts, layers without rope"),
             Map.entry("Llama4ForConditionalGeneration", "mixture of experts, layers without rope"),
             Map.entry("Gemma3ForConditionalGeneration", "text and images"),

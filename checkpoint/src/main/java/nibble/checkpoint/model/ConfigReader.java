@@ -3,6 +3,8 @@ package nibble.checkpoint.model;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
+import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.model.quantization.QuantizationConfig;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -36,7 +38,10 @@ final class ConfigReader {
                     "num_attention_heads " + heads + " is not a multiple of num_key_value_heads " + kvHeads
                             + "; take the model's original config.json");
         }
-        int headDim = keys.integerIfPresent("head_dim", 2, 1 << 16)
+        Optional<LatentAttention> latent = architecture.latent(keys);
+        // transformers writes the part of a head that turns as head_dim.
+        int headDim = latent.map(LatentAttention::headDim)
+                .or(() -> keys.integerIfPresent("head_dim", 2, 1 << 16))
                 .or(defaults::headDim)
                 .orElseGet(() -> dividedWidth(keys, hidden, heads));
         if (headDim % 2 != 0 || (long) heads * headDim > MAX_WIDTH) {
@@ -66,6 +71,7 @@ final class ConfigReader {
                 architecture.multipliers(keys, hidden, headDim),
                 architecture.biases(keys),
                 architecture.experts(keys),
+                latent,
                 keys.flag("tie_word_embeddings", defaults.tiedEmbeddings()),
                 dtype(keys),
                 bos.isEmpty() ? -1 : bos.getFirst(),

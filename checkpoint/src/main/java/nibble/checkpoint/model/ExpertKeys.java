@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import nibble.checkpoint.model.Experts.Choice;
 import nibble.checkpoint.model.Experts.Names;
 import nibble.checkpoint.model.Experts.Shared;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -24,6 +25,9 @@ final class ExpertKeys {
     static final Defaults QWEN2 = new Defaults(60, 4, 1408, 5632);
     static final Defaults QWEN3 = new Defaults(128, 8, 768, 0);
 
+    /** DeepSeek's name. */
+    private static final String ROUTED = "n_routed_experts";
+
     private static final String COUNT = "num_experts";
 
     /** Mixtral's name, and what transformers 5 writes for Qwen3 too. */
@@ -40,7 +44,7 @@ final class ExpertKeys {
                         keys.integerIfPresent(LOCAL_COUNT, 1, MOST).orElse(8),
                         keys.integerIfPresent("num_experts_per_tok", 1, MOST).orElse(2),
                         keys.integer("intermediate_size", 1, MOST_WIDTH),
-                        true,
+                        Choice.ofAll(true),
                         Shared.NONE,
                         Set.of(),
                         Names.MIXTRAL));
@@ -58,7 +62,7 @@ final class ExpertKeys {
                                         .or(() -> keys.integerIfPresent("experts_per_token", 1, MOST))
                                         .orElse(4),
                                 keys.integer("intermediate_size", 1, MOST_WIDTH),
-                                true,
+                                Choice.ofAll(true),
                                 Shared.NONE,
                                 Set.of(),
                                 Names.GPT_OSS)
@@ -75,7 +79,7 @@ final class ExpertKeys {
                         keys.integerIfPresent(key, 1, MOST).orElse(64),
                         keys.integerIfPresent("num_experts_per_tok", 1, MOST).orElse(8),
                         keys.integer("intermediate_size", 1, MOST_WIDTH),
-                        keys.flag("norm_topk_prob", false),
+                        Choice.ofAll(keys.flag("norm_topk_prob", false)),
                         Shared.NONE,
                         Set.of(),
                         Names.QWEN));
@@ -101,10 +105,89 @@ final class ExpertKeys {
                         keys.integerIfPresent("num_experts_per_tok", 1, MOST).orElse(defaults.chosen()),
                         keys.integerIfPresent("moe_intermediate_size", 1, MOST_WIDTH)
                                 .orElse(defaults.width()),
-                        keys.flag("norm_topk_prob", false),
+                        Choice.ofAll(keys.flag("norm_topk_prob", false)),
                         new Shared(shared, shared > 0),
                         dense,
                         Names.QWEN)));
+    }
+
+    /**
+     * DeepSeek-V2's: the first layers go without experts, and several shared experts are one of their width together.
+     * transformers knows neither {@code moe_layer_freq} nor {@code norm_topk_prob}, and other loaders do.
+     */
+    static Optional<Experts> deepseek(ConfigKeys keys) {
+        int layers = keys.integer("num_hidden_layers", 1, Architecture.MOST_LAYERS);
+        int dense = keys.integerIfPresent("first_k_dense_replace", 0, Integer.MAX_VALUE)
+                .orElse(0);
+        Optional<Integer> count = keys.json().has(ROUTED)
+                ? keys.integerIfPresent(ROUTED, 1, MOST)
+                : Optional.of(keys.integerIfPresent(COUNT, 1, MOST).orElse(64));
+        if (count.isEmpty() || dense >= layers) {
+            return Optional.empty();
+        }
+        only(
+                keys,
+                "moe_layer_freq",
+                keys.integerIfPresent("moe_layer_freq", 1, 10_000).orElse(1) == 1,
+                "1");
+        only(keys, "norm_topk_prob", !keys.flag("norm_topk_prob", false), "false");
+        only(keys, "scoring_func", keys.text("scoring_func").orElse("softmax").equals("softmax"), "softmax");
+        int width =
+                keys.integerIfPresent("moe_intermediate_size", 1, MOST_WIDTH).orElse(1407);
+        int shared = keys.json().has("n_shared_experts")
+                ? keys.integerIfPresent("n_shared_experts", 0, 1 << 10).orElse(0)
+                : 2;
+        if ((long) shared * width > MOST_WIDTH) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    "n_shared_experts " + shared + " of width " + width + " are wider than " + MOST_WIDTH
+                            + " together; take the model's original config.json");
+        }
+        Set<Integer> without = new TreeSet<>();
+        for (int layer = 0; layer < dense; layer++) {
+            without.add(layer);
+        }
+        return Optional.of(checked(
+                keys,
+                ROUTED,
+                new Experts(
+                        count.get(),
+                        keys.integer("num_experts_per_tok", 1, MOST),
+                        width,
+                        choice(keys, count.get()),
+                        new Shared(shared * width, false),
+                        without,
+                        Names.DEEPSEEK)));
+    }
+
+    private static Choice choice(ConfigKeys keys, int count) {
+        double factor = keys.numberIfPresent("routed_scaling_factor", Double.MIN_NORMAL, 1e6)
+                .orElse(1.0);
+        String method = keys.text("topk_method").orElse("greedy");
+        if (method.equals("greedy")) {
+            return new Choice(false, factor, 1, 1);
+        }
+        only(keys, "topk_method", method.equals("group_limited_greedy"), "greedy, group_limited_greedy");
+        int groups = keys.integer("n_group", 1, MOST);
+        int chosen = keys.integer("topk_group", 1, MOST);
+        int each = keys.integer("num_experts_per_tok", 1, MOST);
+        if (count % groups != 0 || chosen > groups || (long) each * groups > (long) chosen * count) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    "n_group " + groups + ", topk_group " + chosen + " and num_experts_per_tok " + each + " of " + count
+                            + " experts do not fit together; take the model's original config.json");
+        }
+        return new Choice(false, factor, groups, chosen);
+    }
+
+    /** Refuses a key's value unless it is one that all loaders understand alike. */
+    private static void only(ConfigKeys keys, String key, boolean supported, String words) {
+        if (!supported) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    key + " " + ConfigKeys.shown(keys.value(key).orElseThrow()) + " is not supported; supported: "
+                            + words);
+        }
     }
 
     private static Experts checked(ConfigKeys keys, String count, Experts experts) {

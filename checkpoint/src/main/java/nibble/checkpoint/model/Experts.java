@@ -12,7 +12,7 @@ import java.util.stream.IntStream;
  * @param count experts that the router chooses from
  * @param chosen experts that a token passes
  * @param width of a routed expert
- * @param normalized whether the weights of the chosen ones are brought to a sum of 1; else they are softmax over all
+ * @param choice how the router's scores choose and weigh experts
  * @param shared the expert that every token passes
  * @param denseLayers layers with one MLP, of the model's {@code intermediate_size}
  * @param names of the tensors
@@ -22,7 +22,7 @@ public record Experts(
         int count,
         int chosen,
         int width,
-        boolean normalized,
+        Choice choice,
         Shared shared,
         Set<Integer> denseLayers,
         Names names,
@@ -33,6 +33,21 @@ public record Experts(
 
     /** Experts of all layers: five times those of the largest models, few enough to list the tensors of each. */
     public static final int MOST_OF_ALL_LAYERS = 1 << 17;
+
+    /**
+     * Describes how scores choose experts, and what weighs their outputs: softmax of the scores over all experts.
+     *
+     * @param normalized whether the weights of the chosen ones are brought to a sum of 1
+     * @param factor of the weights, when they are else what they should be
+     * @param groups of experts that follow one another, all of one size; 1 where all are in one
+     * @param chosenGroups groups that a token's experts are taken from, those with the best experts
+     */
+    public record Choice(boolean normalized, double factor, int groups, int chosenGroups) {
+        /** Chooses of all experts, with weights as softmax gives them or with the sum 1. */
+        public static Choice ofAll(boolean normalized) {
+            return new Choice(normalized, 1, 1, 1);
+        }
+    }
 
     /**
      * Describes the shared expert.
@@ -70,6 +85,10 @@ public record Experts(
                 "mlp.shared_expert",
                 "mlp.shared_expert_gate");
 
+        /** DeepSeek's, whose shared experts are one without a gate. */
+        public static final Names DEEPSEEK =
+                new Names("mlp.gate", "mlp.experts", "gate_proj", "up_proj", "down_proj", "mlp.shared_experts", "");
+
         /** Mixtral's, which has no shared expert. */
         public static final Names MIXTRAL =
                 new Names("block_sparse_moe.gate", "block_sparse_moe.experts", "w1", "w3", "w2", "", "");
@@ -87,7 +106,8 @@ public record Experts(
                 case GATE -> gate;
                 case UP -> up;
                 case DOWN -> down;
-                case Q, K, V, O -> throw new IllegalArgumentException(linear + " is not part of an expert");
+                case Q, Q_A, Q_B, K, V, KV_A, KV_B, O ->
+                    throw new IllegalArgumentException(linear + " is not part of an expert");
             };
             return experts + "." + expert.index() + "." + name;
         }
@@ -98,20 +118,13 @@ public record Experts(
     }
 
     /** Describes experts without biases. */
-    Experts(
-            int count,
-            int chosen,
-            int width,
-            boolean normalized,
-            Shared shared,
-            Set<Integer> denseLayers,
-            Names names) {
-        this(count, chosen, width, normalized, shared, denseLayers, names, false);
+    Experts(int count, int chosen, int width, Choice choice, Shared shared, Set<Integer> denseLayers, Names names) {
+        this(count, chosen, width, choice, shared, denseLayers, names, false);
     }
 
     /** Returns these experts with biases of the router and of each linear. */
     Experts withBiases() {
-        return new Experts(count, chosen, width, normalized, shared, denseLayers, names, true);
+        return new Experts(count, chosen, width, choice, shared, denseLayers, names, true);
     }
 
     /** Returns whether a layer has experts. */

@@ -46,6 +46,11 @@ public record GgufTraits(
         return name.equals("llama") || name.equals("qwen3moe") || name.equals("gpt-oss");
     }
 
+    /** Returns whether the first layers may have one MLP where the others have experts, as the file says. */
+    public boolean leadsDense() {
+        return name.equals("deepseek2");
+    }
+
     /** Describes one that has nothing of its own. */
     public GgufTraits(String name) {
         this(name, false, false, 0, 0, false, Set.of(), QKV);

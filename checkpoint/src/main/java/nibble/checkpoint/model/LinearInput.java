@@ -4,12 +4,16 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * Lists the four distinct inputs of the seven linears of a decoder layer; linears that share one share its second
- * moments.
+ * Lists the distinct inputs of the linears of a decoder layer; linears that share one share its second moments. A Llama
+ * has the four that are not latent.
  */
 public enum LinearInput {
     /** Output of input_layernorm; input of q_proj, k_proj, v_proj. */
     QKV,
+    /** Output of q_a_layernorm; input of q_b_proj. */
+    QUERY_LATENT,
+    /** Output of kv_a_layernorm; input of kv_b_proj. */
+    KEY_VALUE_LATENT,
     /** Attention output before o_proj. */
     O,
     /** Output of post_attention_layernorm; input of gate_proj, up_proj. */

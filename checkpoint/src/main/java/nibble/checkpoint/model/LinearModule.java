@@ -1,6 +1,7 @@
 package nibble.checkpoint.model;
 
 import java.util.List;
+import java.util.stream.Stream;
 
 /**
  * Describes a linear layer as a checkpoint stores it: one of the seven, or several that share their input fused into
@@ -14,6 +15,9 @@ public record LinearModule(String path, List<Linear> parts, Expert expert) {
     /** The linears of an MLP. */
     static final List<Linear> MLP = List.of(Linear.GATE, Linear.UP, Linear.DOWN);
 
+    private static final List<LinearModule> DENSE =
+            MLP.stream().map(LinearModule::of).toList();
+
     public LinearModule {
         parts = List.copyOf(parts);
     }
@@ -26,6 +30,18 @@ public record LinearModule(String path, List<Linear> parts, Expert expert) {
     /** Returns a linear that is stored by itself. */
     public static LinearModule of(Linear linear) {
         return new LinearModule(linear.path(), List.of(linear));
+    }
+
+    /**
+     * Returns the linears of a layer whose keys and values come from a narrow vector, each stored by itself.
+     *
+     * @param query whether queries come from one too
+     */
+    static List<LinearModule> latent(boolean query) {
+        Stream<Linear> attention = query
+                ? Stream.of(Linear.Q_A, Linear.Q_B, Linear.KV_A, Linear.KV_B, Linear.O)
+                : Stream.of(Linear.Q, Linear.KV_A, Linear.KV_B, Linear.O);
+        return Stream.concat(attention.map(LinearModule::of), DENSE.stream()).toList();
     }
 
     /**
@@ -43,7 +59,7 @@ public record LinearModule(String path, List<Linear> parts, Expert expert) {
 
     /** Returns whether it is part of a layer's MLP, or of one of its experts. */
     public boolean isMlp() {
-        return MLP.contains(parts.getFirst());
+        return parts.getFirst().isMlp();
     }
 
     public boolean isFused() {

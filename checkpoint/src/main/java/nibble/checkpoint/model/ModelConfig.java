@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
 import java.util.stream.IntStream;
+import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.model.layer.Multipliers;
@@ -37,6 +38,7 @@ import nibble.checkpoint.tensor.TensorSpec;
  * @param multipliers what the model multiplies by
  * @param biases the linears that have a bias
  * @param experts of the layers that have some in the place of one MLP
+ * @param latent how keys and values come from a narrow vector, if they do
  * @param tiedEmbeddings whether the embedding is the output projection too
  * @param dtype type of the weights as the config states it; F16 where it states none. The files may differ
  * @param bosId id that starts a text, or -1 for none
@@ -59,6 +61,7 @@ public record ModelConfig(
         Multipliers multipliers,
         Set<Linear> biases,
         Optional<Experts> experts,
+        Optional<LatentAttention> latent,
         boolean tiedEmbeddings,
         DType dtype,
         int bosId,
@@ -146,9 +149,20 @@ public record ModelConfig(
                 .orElseGet(() -> new Rope(1, new Rope.None()));
     }
 
-    /** Returns the name of the gain of one of a layer's norms, [hidden], if it has that norm. */
+    /** Returns the values of a value head, at most {@link #headDim}. */
+    public int valueDim() {
+        return latent.map(LatentAttention::value).orElse(headDim);
+    }
+
+    /** Returns how many values a norm of a layer is over; 0 where the model has no such norm. */
+    public int normWidth(LayerNorm norm) {
+        return new ModelTensors(this).width(norm);
+    }
+
+    /** Returns the name of the gain of one of a layer's norms, {@link #normWidth} values, if it has that norm. */
     public Optional<String> norm(LayerNorm norm, int layer) {
         return Optional.ofNullable(architecture.norms().get(norm))
+                .filter(_ -> normWidth(norm) > 0)
                 .map(name -> TensorNames.layer(layer) + name + ".weight");
     }
 
@@ -159,20 +173,12 @@ public record ModelConfig(
 
     /** Returns the number of values that the norm of queries has a gain for; 0 where there is none. */
     public int queryNormWidth() {
-        return headNormWidth(heads);
+        return new ModelTensors(this).headNormWidth(heads);
     }
 
     /** Returns the number of values that the norm of keys has a gain for; 0 where there is none. */
     public int keyNormWidth() {
-        return headNormWidth(kvHeads);
-    }
-
-    private int headNormWidth(int number) {
-        return switch (architecture.headNorm()) {
-            case NONE -> 0;
-            case EACH_HEAD -> headDim;
-            case ALL_HEADS -> number * headDim;
-        };
+        return new ModelTensors(this).headNormWidth(kvHeads);
     }
 
     private ModelConfig with(int number, boolean tied, Optional<QuantizationConfig> found, ObjectNode own) {
@@ -191,6 +197,7 @@ public record ModelConfig(
                 multipliers,
                 biases,
                 experts,
+                latent,
                 tied,
                 dtype,
                 bosId,
@@ -211,12 +218,7 @@ public record ModelConfig(
 
     /** Returns the output features of a linear of an expert. */
     public int outFeatures(Linear linear, Expert expert) {
-        return switch (linear) {
-            case Q -> heads * headDim;
-            case K, V -> kvHeads * headDim;
-            case O, DOWN -> hiddenSize;
-            case GATE, UP -> width(LinearInput.DOWN, expert);
-        };
+        return new ModelTensors(this).rows(linear, expert);
     }
 
     /** Returns the features of an input of an expert. */
@@ -228,11 +230,7 @@ public record ModelConfig(
 
     /** Returns the features of an input. */
     public int width(LinearInput input) {
-        return switch (input) {
-            case QKV, GATE_UP -> hiddenSize;
-            case O -> heads * headDim;
-            case DOWN -> intermediateSize;
-        };
+        return new ModelTensors(this).width(input);
     }
 
     /** Returns the columns of the MLP that layers without experts have; 0 where all layers have experts. */
@@ -286,17 +284,22 @@ public record ModelConfig(
     public List<LinearModule> modules(int layer) {
         Optional<Experts> mixture = experts(layer);
         if (mixture.isEmpty()) {
-            return architecture.modules();
+            return modules();
         }
-        List<LinearModule> modules = new ArrayList<>(architecture.modules());
+        List<LinearModule> modules = new ArrayList<>(modules());
         modules.removeIf(LinearModule::isMlp);
         modules.addAll(mixture.get().modules());
         return modules;
     }
 
+    /** The linears of a layer without experts. */
+    private List<LinearModule> modules() {
+        return latent.map(from -> LinearModule.latent(from.queryRank() > 0)).orElseGet(architecture::modules);
+    }
+
     /** Says where a linear of attention, or of the MLP of a layer without experts, is stored. */
     public StoredLinear stored(Linear linear, int layer) {
-        for (LinearModule module : architecture.modules()) {
+        for (LinearModule module : modules()) {
             if (module.parts().contains(linear)) {
                 return stored(module, linear, layer);
             }

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.tensor.Shape;
@@ -11,6 +12,56 @@ import nibble.checkpoint.tensor.TensorSpec;
 
 /** Lists the tensors of an unquantized model. */
 record ModelTensors(ModelConfig config) {
+    /** {@link ModelConfig#outFeatures(Linear, Expert)}. */
+    int rows(Linear linear, Expert expert) {
+        int heads = config.heads();
+        return switch (linear) {
+            case Q, Q_B -> heads * config.headDim();
+            case Q_A -> width(LinearInput.QUERY_LATENT);
+            case K, V -> config.kvHeads() * config.headDim();
+            case KV_A ->
+                config.latent().map(from -> from.rank() + from.turned()).orElse(0);
+            case KV_B ->
+                config.latent()
+                        .map(from -> heads * (from.plain() + from.value()))
+                        .orElse(0);
+            case O, DOWN -> config.hiddenSize();
+            case GATE, UP -> config.width(LinearInput.DOWN, expert);
+        };
+    }
+
+    /** {@link ModelConfig#width(LinearInput)}. */
+    int width(LinearInput input) {
+        return switch (input) {
+            case QKV, GATE_UP -> config.hiddenSize();
+            case QUERY_LATENT -> config.latent().map(LatentAttention::queryRank).orElse(0);
+            case KEY_VALUE_LATENT -> config.latent().map(LatentAttention::rank).orElse(0);
+            case O -> config.heads() * config.valueDim();
+            case DOWN -> config.intermediateSize();
+        };
+    }
+
+    /** {@link ModelConfig#normWidth}. */
+    int width(LayerNorm norm) {
+        if (!config.architecture().norms().containsKey(norm)) {
+            return 0;
+        }
+        return switch (norm) {
+            case QUERY_LATENT -> width(LinearInput.QUERY_LATENT);
+            case KEY_VALUE_LATENT -> width(LinearInput.KEY_VALUE_LATENT);
+            case ATTENTION_IN, ATTENTION_OUT, MLP_IN, MLP_OUT -> config.hiddenSize();
+        };
+    }
+
+    /** The values that the norm of so many heads has a gain for; 0 where there is none. */
+    int headNormWidth(int heads) {
+        return switch (config.architecture().headNorm()) {
+            case NONE -> 0;
+            case EACH_HEAD -> config.headDim();
+            case ALL_HEADS -> heads * config.headDim();
+        };
+    }
+
     /** {@link ModelConfig#tensors()}. */
     List<TensorSpec> all() {
         List<TensorSpec> specs = new ArrayList<>();
@@ -19,9 +70,9 @@ record ModelTensors(ModelConfig config) {
         for (int layer = 0; layer < config.layers(); layer++) {
             specs.addAll(ofLayer(layer));
         }
-        specs.add(norm(TensorNames.FINAL_NORM));
+        specs.add(new TensorSpec(TensorNames.FINAL_NORM, config.dtype(), Shape.of(config.hiddenSize())));
         if (config.architecture().biasesNorms()) {
-            specs.add(norm(TensorNames.FINAL_NORM_BIAS));
+            specs.add(new TensorSpec(TensorNames.FINAL_NORM_BIAS, config.dtype(), Shape.of(config.hiddenSize())));
         }
         if (!config.tiedEmbeddings()) {
             specs.add(new TensorSpec(
@@ -33,7 +84,7 @@ record ModelTensors(ModelConfig config) {
     /** {@link ModelConfig#tensors(int)}. */
     List<TensorSpec> ofLayer(int layer) {
         List<TensorSpec> specs = new ArrayList<>();
-        config.norm(LayerNorm.ATTENTION_IN, layer).ifPresent(name -> specs.add(norm(name)));
+        addNorm(specs, LayerNorm.ATTENTION_IN, layer);
         config.vector(LayerVector.ATTENTION_IN_BIAS, layer).ifPresent(specs::add);
         boolean normed = false;
         for (LinearModule module : config.modules(layer)) {
@@ -44,11 +95,16 @@ record ModelTensors(ModelConfig config) {
             }
             if (module.isMlp() && !normed) {
                 normed = true;
-                config.norm(LayerNorm.ATTENTION_OUT, layer).ifPresent(name -> specs.add(norm(name)));
-                config.norm(LayerNorm.MLP_IN, layer).ifPresent(name -> specs.add(norm(name)));
+                addNorm(specs, LayerNorm.ATTENTION_OUT, layer);
+                addNorm(specs, LayerNorm.MLP_IN, layer);
                 config.vector(LayerVector.MLP_IN_BIAS, layer).ifPresent(specs::add);
                 config.experts(layer).ifPresent(found -> specs.addAll(gates(found, layer)));
                 config.vector(LayerVector.ROUTER_BIAS, layer).ifPresent(specs::add);
+            }
+            switch (module.input()) {
+                case QUERY_LATENT -> addNorm(specs, LayerNorm.QUERY_LATENT, layer);
+                case KEY_VALUE_LATENT -> addNorm(specs, LayerNorm.KEY_VALUE_LATENT, layer);
+                case QKV, O, GATE_UP, DOWN -> {}
             }
             specs.add(config.spec(module, layer));
             module.parts()
@@ -58,7 +114,7 @@ record ModelTensors(ModelConfig config) {
                 config.vector(LayerVector.SINKS, layer).ifPresent(specs::add);
             }
         }
-        config.norm(LayerNorm.MLP_OUT, layer).ifPresent(name -> specs.add(norm(name)));
+        addNorm(specs, LayerNorm.MLP_OUT, layer);
         return specs;
     }
 
@@ -82,7 +138,8 @@ record ModelTensors(ModelConfig config) {
                 .toList();
     }
 
-    private TensorSpec norm(String name) {
-        return new TensorSpec(name, config.dtype(), Shape.of(config.hiddenSize()));
+    private void addNorm(List<TensorSpec> specs, LayerNorm norm, int layer) {
+        config.norm(norm, layer)
+                .ifPresent(name -> specs.add(new TensorSpec(name, config.dtype(), Shape.of(width(norm)))));
     }
 }

@@ -33,7 +33,7 @@ final class RopeKeys {
     private Rope read() {
         double theta = config.numberIfPresent(architecture.thetaKey(kind), 1, MAX_THETA)
                 .orElse(architecture.theta(kind));
-        double share = share(config, 1);
+        double share = share(config, architecture.turnedShare(config));
         boolean scaled = !architecture.ropeDiffers() || kind.equals(LayerAttention.FULL);
         Optional<Rope> scaling =
                 object(config, "rope_scaling").filter(_ -> scaled).map(keys -> read(keys, theta, share));
@@ -110,14 +110,14 @@ final class RopeKeys {
     }
 
     private double share(ConfigKeys keys, double otherwise) {
-        double share = keys.numberIfPresent(PARTIAL, 0, 1).orElse(otherwise);
-        if (share != 1.0 && !architecture.turnsPartly()) {
+        Optional<Double> stated = keys.numberIfPresent(PARTIAL, 0, 1);
+        if (!architecture.turnsPartly() && stated.orElse(1.0) != 1.0) {
             throw new BadCheckpointException(
                     keys.file(),
-                    keys.prefix() + PARTIAL + " " + share + " is not supported; supported in "
+                    keys.prefix() + PARTIAL + " " + stated.get() + " is not supported; supported in "
                             + architecture.className() + ": rope over whole heads, 1");
         }
-        return share;
+        return architecture.turnsPartly() ? stated.orElse(otherwise) : otherwise;
     }
 
     private static Rope.Llama3 llama3(ConfigKeys keys) {
@@ -166,7 +166,8 @@ final class RopeKeys {
                 keys.flag("truncate", true));
     }
 
-    private static double attentionScale(double factor, double scale) {
+    /** How much larger yarn makes queries and keys for a context that is so many times longer. */
+    static double attentionScale(double factor, double scale) {
         return factor <= 1 ? 1 : 0.1 * scale * Math.log(factor) + 1;
     }
 

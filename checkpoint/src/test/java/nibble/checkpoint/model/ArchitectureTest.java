@@ -167,8 +167,8 @@ class ArchitectureTest {
             value = {
                 "{\"architectures\":[\"DeepseekForCausalLM\"]}|\"DeepseekForCausalLM\" (mixture of experts) is not yet"
                         + " supported",
-                "{\"architectures\":[\"DeepseekV3ForCausalLM\"],\"model_type\":\"deepseek_v3\"}|(mixture of experts,"
-                        + " latent attention)",
+                "{\"architectures\":[\"DeepseekV3ForCausalLM\"],\"model_type\":\"deepseek_v3\"}|(experts chosen by a"
+                        + " sigmoid and a bias)",
                 "{\"architectures\":[\"CohereForCausalLM\"],\"model_type\":\"cohere\"}|\"CohereForCausalLM\""
                         + " (LayerNorm",
                 "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported;"
@@ -205,6 +205,15 @@ class ArchitectureTest {
                         + " short and 1 long factors, expected 64",
                 "{\"model_type\":\"phi3\",\"rope_scaling\":{\"type\":\"su\"}}|short_factor\" is missing",
                 "{\"model_type\":\"gemma\",\"hidden_activation\":\"relu\"}|activation \"relu\"",
+                "{\"model_type\":\"deepseek_v2\",\"num_key_value_heads\":1}|num_key_value_heads 1 is not"
+                        + " num_attention_heads",
+                "{\"model_type\":\"deepseek_v2\",\"v_head_dim\":256}|values no wider",
+                "{\"model_type\":\"deepseek_v2\",\"num_experts_per_tok\":6,\"norm_topk_prob\":true}|norm_topk_prob"
+                        + " true is not supported; supported: false",
+                "{\"model_type\":\"deepseek_v2\",\"num_experts_per_tok\":6,\"topk_method\":\"noaux_tc\"}|topk_method"
+                        + " \"noaux_tc\" is not supported",
+                "{\"model_type\":\"deepseek_v2\",\"num_experts_per_tok\":6,\"topk_method\":\"group_limited_greedy\","
+                        + "\"n_group\":7,\"topk_group\":2}|do not fit together",
                 "{\"model_type\":\"mistral\",\"sliding_window\":0}|\"sliding_window\" is 0",
             })
     void what_is_not_supported_is_refused_by_name(String json, String expected) {

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import nibble.checkpoint.TinyCheckpoint;
+import nibble.checkpoint.inspect.ModelShape;
 import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.model.quantization.QuantizationConfig;
 import nibble.checkpoint.model.quantization.QuantizedFormat;
@@ -39,7 +40,6 @@ class ModelConfigTest {
         ModelConfig config = ModelConfig.read(Path.of(ModelConfigTest.class
                 .getResource("llama-2-" + size + "-config.json")
                 .toURI()));
-
         assertThat(config.hiddenSize()).isEqualTo(hidden);
         assertThat(config.intermediateSize()).isEqualTo(inner);
         assertThat(config.layers()).isEqualTo(layers);

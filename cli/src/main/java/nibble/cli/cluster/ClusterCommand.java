@@ -9,7 +9,12 @@ import picocli.CommandLine.Spec;
         name = "cluster",
         description = "Has the executors of an Apache Spark cluster do the work, with the same results.",
         mixinStandardHelpOptions = true,
-        subcommands = {ClusterEvalCommand.class})
+        subcommands = {
+            ClusterEvalCommand.class,
+            ClusterQuantizeCommand.class,
+            ClusterQuantizeModelCommand.class,
+            ClusterConvertCommand.class
+        })
 public final class ClusterCommand implements Runnable {
     @Spec
     @SuppressWarnings("NullAway.Init")

@@ -43,7 +43,7 @@ import picocli.CommandLine.Parameters;
                     + " for --resume.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
-final class ConvertCommand implements Callable<Integer> {
+public class ConvertCommand implements Callable<Integer> {
     private final Terminal terminal;
 
     @Parameters(
@@ -103,7 +103,7 @@ final class ConvertCommand implements Callable<Integer> {
     @Mixin
     private JsonOption json = new JsonOption();
 
-    ConvertCommand(Terminal terminal) {
+    public ConvertCommand(Terminal terminal) {
         this.terminal = terminal;
     }
 
@@ -113,6 +113,7 @@ final class ConvertCommand implements Callable<Integer> {
         importance.requireInputs();
         json.requireWritable();
         boolean gguf = format().equalsIgnoreCase("gguf");
+        check();
         if (!gguf) {
             target(false);
         }
@@ -138,8 +139,8 @@ final class ConvertCommand implements Callable<Integer> {
                         terminal::note,
                         fraction -> progress.at(fraction, ""));
                 report = gguf
-                        ? GgufExporter.export(checkpoint, mix(), weights, options)
-                        : CheckpointConverter.convert(checkpoint, target(isSymmetric(checkpoint)), options);
+                        ? export(checkpoint, mix(), weights, options)
+                        : convert(checkpoint, target(isSymmetric(checkpoint)), options);
             }
         }
         json.write(terminal, report);
@@ -148,6 +149,25 @@ final class ConvertCommand implements Callable<Integer> {
         }
         return ExitCode.DONE;
     }
+
+    /** Makes a GGUF file. */
+    protected ConversionReport export(
+            Checkpoint source, GgufMix mix, Optional<Importance> weights, ConversionOptions options) {
+        return GgufExporter.export(source, mix, weights, options);
+    }
+
+    /** Makes a folder of safetensors. */
+    protected ConversionReport convert(Checkpoint source, Target target, ConversionOptions options) {
+        return CheckpointConverter.convert(source, target, options);
+    }
+
+    /** Returns the options of the importance. */
+    protected ImportanceOptions importance() {
+        return importance;
+    }
+
+    /** Checks what else has to be there, before a model is downloaded. */
+    protected void check() {}
 
     /** Before anything is read for it. */
     private void refuseWhatNoLoaderTakes(Checkpoint checkpoint, Target target) {

@@ -1,6 +1,5 @@
 package nibble.cli.command;
 
-import nibble.cli.cluster.ClusterCommand;
 import nibble.files.Version;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
@@ -27,8 +26,7 @@ import picocli.CommandLine.Spec;
             DownloadCommand.class,
             DemoCommand.class,
             SelfTestCommand.class,
-            BenchCommand.class,
-            ClusterCommand.class
+            BenchCommand.class
         },
         footerHeading = "%nExit codes:%n",
         footer = {

@@ -8,7 +8,7 @@ import java.util.concurrent.Callable;
 import nibble.calibrate.bench.QuantizeBenchmark;
 import nibble.calibrate.bench.TuningBenchmark;
 import nibble.calibrate.job.QuantizeOptions;
-import nibble.checkpoint.model.ModelShape;
+import nibble.checkpoint.inspect.ModelShape;
 import nibble.cli.option.DeviceOptions;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.QuantizationOptions;

@@ -48,7 +48,7 @@ import picocli.CommandLine.Parameters;
                 + " beside OUT keeps an unfinished run for --resume.",
         mixinStandardHelpOptions = true,
         sortOptions = false)
-final class QuantizeCommand implements Callable<Integer> {
+public final class QuantizeCommand implements Callable<Integer> {
     private final Terminal terminal;
 
     @Parameters(
@@ -88,7 +88,7 @@ final class QuantizeCommand implements Callable<Integer> {
     @Mixin
     private JsonOption json = new JsonOption();
 
-    QuantizeCommand(Terminal terminal) {
+    public QuantizeCommand(Terminal terminal) {
         this.terminal = terminal;
     }
 

@@ -73,6 +73,20 @@ public final class ImportanceOptions {
         CalibrationOptions.requireInput(calibration);
     }
 
+    /**
+     * Returns the file of the importance; none where none is asked for.
+     *
+     * @throws UsageException if it is to be measured first
+     */
+    public Optional<Path> file() {
+        if (calibration != null) {
+            throw new UsageException(
+                    "--calibration " + calibration + ": executors read an importance from a file; write"
+                            + " it with 'nibble convert --save-importance FILE' first and give --importance FILE");
+        }
+        return Optional.ofNullable(importance);
+    }
+
     /** Refuses options that contradict one another or would do nothing. */
     public void check(Optional<GgufMix> mix) {
         @Nullable

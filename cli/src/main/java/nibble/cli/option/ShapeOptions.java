@@ -1,6 +1,6 @@
 package nibble.cli.option;
 
-import nibble.checkpoint.model.ModelShape;
+import nibble.checkpoint.inspect.ModelShape;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 

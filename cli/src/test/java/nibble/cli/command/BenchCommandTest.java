@@ -8,7 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.model.ModelShape;
+import nibble.checkpoint.inspect.ModelShape;
 import nibble.cli.KilledCommand;
 import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;

@@ -109,6 +109,17 @@ public final class Cluster implements AutoCloseable {
         return Math.max(1, spark.defaultParallelism() / spark.getConf().getInt("spark.task.cpus", 1));
     }
 
+    /** Returns how many tasks the executors that are there now run at a time; others may come. */
+    public int slotsNow() {
+        // The driver counts as one.
+        int executors = spark.sc().statusTracker().getExecutorInfos().length - 1;
+        if (executors < 1 || !spark.getConf().contains("spark.executor.cores")) {
+            return slots();
+        }
+        int cores = spark.getConf().getInt("spark.executor.cores", 1);
+        return executors * Math.max(1, cores / spark.getConf().getInt("spark.task.cpus", 1));
+    }
+
     /**
      * Runs a task for each input, wherever there is room.
      *

@@ -17,6 +17,7 @@ import nibble.checkpoint.model.GraniteFamily;
 import nibble.checkpoint.model.LayerAttention;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.PhiFamily;
+import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.model.layer.Rope;
 
@@ -37,6 +38,7 @@ final class ArchitectureMetadata {
         windows();
         multipliers();
         config.experts().ifPresent(this::experts);
+        config.latent().ifPresent(this::latent);
     }
 
     SequencedMap<String, GgufValue> pairs() {
@@ -51,10 +53,49 @@ final class ArchitectureMetadata {
                 || config.json().has("moe_intermediate_size")) {
             pairs.put("expert_feed_forward_length", new U32(experts.width()));
         }
-        if (experts.shared().exists()) {
+        if (experts.shared().exists() && config.latent().isEmpty()) {
             pairs.put(
                     "expert_shared_feed_forward_length",
                     new U32(experts.shared().width()));
+        }
+    }
+
+    /** As llama.cpp computes it: one key/value head, of the narrow vector and the part of keys that turns. */
+    private void latent(LatentAttention latent) {
+        pairs.put("vocab_size", new U32(config.vocabularySize()));
+        if (latent.queryRank() > 0) {
+            pairs.put("attention.q_lora_rank", new U32(latent.queryRank()));
+        }
+        pairs.put("attention.kv_lora_rank", new U32(latent.rank()));
+        pairs.put("attention.key_length", new U32(latent.rank() + latent.turned()));
+        pairs.put("attention.value_length", new U32(latent.rank()));
+        pairs.put("attention.key_length_mla", new U32(latent.headDim()));
+        pairs.put("attention.value_length_mla", new U32(latent.value()));
+        pairs.put("rope.dimension_count", new U32(latent.turned()));
+        config.experts().ifPresent(experts -> {
+            pairs.put("leading_dense_block_count", new U32(experts.denseLayers().size()));
+            pairs.put("expert_shared_count", new U32(experts.shared().width() / experts.width()));
+            if (config.json().path("routed_scaling_factor").isNumber()) {
+                pairs.put(
+                        "expert_weights_scale", new F32((float) experts.choice().factor()));
+            }
+            if (config.json().path("scoring_func").isTextual()) {
+                pairs.put("expert_gating_func", new U32(1));
+            }
+        });
+        count("n_group", "expert_group_count");
+        count("topk_group", "expert_group_used_count");
+        for (String rope : List.of("rope_parameters", "rope_scaling")) {
+            JsonNode scale = config.json().path(rope).path("mscale_all_dim");
+            if (scale.isNumber()) {
+                pairs.put("rope.scaling.yarn_log_multiplier", new F32((float) (0.1 * scale.doubleValue())));
+            }
+        }
+    }
+
+    private void count(String configKey, String key) {
+        if (config.json().path(configKey).isInt()) {
+            pairs.put(key, new U32(config.json().path(configKey).intValue()));
         }
     }
 

@@ -186,6 +186,10 @@ public final class GgufExporter {
                 if (module.expert().isRouted()) {
                     continue;
                 }
+                if (module.parts().contains(Linear.KV_B)) {
+                    items.addAll(latent(module, layer));
+                    continue;
+                }
                 if (module.isFused() && !GgufNames.fuses(config.architecture())) {
                     for (Linear part : module.parts()) {
                         int firstRow = config.stored(module, part, layer).firstRow();
@@ -337,24 +341,49 @@ public final class GgufExporter {
         // Where heads are reordered q and k are not fused with others.
         boolean heads = !module.isFused() && interleaves(module.parts().getFirst());
         LongUnaryOperator from = row -> heads ? HeadRows.halves(row, config.headDim()) : firstRow + row;
+        return body(module, layer, type, shape, columns, from);
+    }
+
+    /** @param from the source's row of each */
+    private EncodedRows body(
+            LinearModule module,
+            int layer,
+            GgufType type,
+            Shape shape,
+            float @Nullable [] columns,
+            LongUnaryOperator from) {
         String label = module.name(layer) + ".weight";
-        StoredRows rows;
-        if (config.quantization().isPresent()) {
-            var packed = PackedLinears.read(source, module, layer);
-            Optional<ExactRows> exact =
-                    isExact() && packed instanceof QuantizedLinear plain ? ExactRows.of(plain, type) : Optional.empty();
+        if (isExact() && PackedLinears.read(source, module, layer) instanceof QuantizedLinear plain) {
+            Optional<ExactRows> exact = ExactRows.of(plain, type);
             if (exact.isPresent()) {
                 return (first, count, into) -> exact.get().rows(first, count, into, from);
             }
-            rows = StoredRows.of(packed);
-        } else if (isMx(module, layer)) {
+        }
+        if (isMx(module, layer)) {
             GgufBlocks blocks = source.blocks(label).orElseThrow();
             int rowBytes = Math.toIntExact(blocks.rowBytes());
             return (first, count, into) -> MemorySegment.copy(
                     blocks.data(), ValueLayout.JAVA_BYTE, first * rowBytes, into, 0, count * rowBytes);
-        } else {
-            rows = tensors.checked(StoredRows.of(source.stored(label).orElseThrow()), label);
         }
+        StoredRows rows = rows(module, layer);
         return tensors.encoder(label, type, shape, columns, (row, into) -> rows.read(from.applyAsLong(row), into));
+    }
+
+    /** The rows of a linear as numbers. */
+    private StoredRows rows(LinearModule module, int layer) {
+        String label = module.name(layer) + ".weight";
+        return config.quantization().isPresent()
+                ? StoredRows.of(PackedLinears.read(source, module, layer))
+                : tensors.checked(StoredRows.of(source.stored(label).orElseThrow()), label);
+    }
+
+    private List<GgufItem> latent(LinearModule module, int layer) {
+        return new LatentTensors(config, mix, isExact(), tensors)
+                .of(
+                        module,
+                        layer,
+                        sources(module, layer),
+                        () -> rows(module, layer),
+                        (type, shape, from) -> body(module, layer, type, shape, null, from));
     }
 }

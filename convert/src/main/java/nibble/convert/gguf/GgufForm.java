@@ -46,7 +46,9 @@ final class GgufForm {
     }
 
     private static void requireExperts(Checkpoint source, Experts experts, GgufTraits traits) {
-        if (!experts.denseLayers().isEmpty()) {
+        boolean leading = experts.denseLayers().stream()
+                .allMatch(layer -> layer < experts.denseLayers().size());
+        if (!experts.denseLayers().isEmpty() && !(leading && traits.leadsDense())) {
             throw none(
                     source,
                     "layer "
@@ -56,10 +58,16 @@ final class GgufForm {
                             + " without experts has no form in GGUF, where all layers of \"" + traits.name()
                             + "\" have them");
         }
-        if (experts.normalized() != traits.normalizesExperts()) {
+        if (experts.choice().groups() != experts.choice().chosenGroups()) {
             throw none(
                     source,
-                    "norm_topk_prob " + experts.normalized() + " has no form in GGUF, where it is "
+                    "experts from the " + experts.choice().chosenGroups() + " groups with the best ones have no form"
+                            + " in GGUF, where groups are chosen by the sum of their two best");
+        }
+        if (experts.choice().normalized() != traits.normalizesExperts()) {
+            throw none(
+                    source,
+                    "norm_topk_prob " + experts.choice().normalized() + " has no form in GGUF, where it is "
                             + traits.normalizesExperts() + " for \"" + traits.name() + "\"");
         }
     }
@@ -75,7 +83,8 @@ final class GgufForm {
                 }
             }
             case Rope.Yarn yarn -> {
-                double usual = 0.1 * Math.log(yarn.factor()) + 1;
+                // Where keys and values come from a narrow vector, all of a query is longer, by a key of its own.
+                double usual = config.latent().isPresent() ? 1 : 0.1 * Math.log(yarn.factor()) + 1;
                 boolean gptOss = architecture == GptOssFamily.GPT_OSS;
                 if (!yarn.truncate() && !gptOss || Math.abs(yarn.attentionFactor() / usual - 1) > TOLERANCE) {
                     throw none(
@@ -115,7 +124,8 @@ final class GgufForm {
         GgufTraits traits = architecture.gguf();
         Multipliers m = config.multipliers();
         double usual = architecture.ggufScore(config.layers(), config.hiddenSize(), config.heads(), config.headDim());
-        if (!traits.keys().contains(GgufTraits.SCORE) && Math.abs(m.score() / usual - 1) > TOLERANCE) {
+        boolean byRope = config.latent().isPresent();
+        if (!byRope && !traits.keys().contains(GgufTraits.SCORE) && Math.abs(m.score() / usual - 1) > TOLERANCE) {
             throw none(
                     source,
                     "a scale of " + m.score() + " of scores (query_pre_attn_scalar) has no form in GGUF, where it is "

@@ -112,9 +112,14 @@ public enum GgufMix {
             case DOWN -> down(layer, config.layers(), weighted);
             case O -> hasEightExperts(config) ? outputBesideEight() : output();
             case K -> hasEightExperts(config) && isQuantized() ? GgufType.Q8_0 : base;
-            case GATE, UP -> base;
+            case GATE, UP, Q_A, Q_B, KV_A, KV_B -> base;
         };
         return fitting(wanted, config.inFeatures(module));
+    }
+
+    /** Type of a matrix that llama.cpp treats as no other, of so many columns. */
+    GgufType of(int columns) {
+        return fitting(base, columns);
     }
 
     private GgufType output() {

@@ -63,7 +63,7 @@ final class MetadataOf {
         put("block_count", new U32(config.layers()));
         put("feed_forward_length", new U32(config.intermediateSize()));
         put("attention.head_count", new U32(config.heads()));
-        put("attention.head_count_kv", new U32(config.kvHeads()));
+        put("attention.head_count_kv", new U32(config.latent().isPresent() ? 1 : config.kvHeads()));
         put("attention.layer_norm_rms_epsilon", new F32((float) config.rmsNormEps()));
         if (statesHeadSize(config)) {
             put("attention.key_length", new U32(config.headDim()));
@@ -75,6 +75,9 @@ final class MetadataOf {
     /** Where it is not the width by the heads, and where llama.cpp's converter has it all the same. */
     private static boolean statesHeadSize(ModelConfig config) {
         GgufTraits traits = config.architecture().gguf();
+        if (config.latent().isPresent()) {
+            return false;
+        }
         return config.headDim() * config.heads() != config.hiddenSize()
                 || traits.tied()
                 || (!traits.square() || config.architecture() == QwenFamily.QWEN2)

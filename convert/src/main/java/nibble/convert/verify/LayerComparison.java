@@ -59,8 +59,7 @@ public record LayerComparison(int layer, List<LinearError> linears) {
             float[] expected = original(quantized, source, stored, layer);
             boolean byColumn = linear == Linear.O || linear == Linear.DOWN;
             if (!byColumn) {
-                LayerNorm norm = linear.input() == LinearInput.QKV ? LayerNorm.ATTENTION_IN : LayerNorm.MLP_IN;
-                quantized.config().norm(norm, layer).ifPresent(name -> {
+                quantized.config().norm(norm(linear.input()), layer).ifPresent(name -> {
                     multiplyColumns(found, gains(quantized, name));
                     multiplyColumns(expected, gains(source, name));
                 });
@@ -68,6 +67,17 @@ public record LayerComparison(int layer, List<LinearError> linears) {
             linears.add(new LinearError(stored.label(), error(found, expected, rows, columns, byColumn)));
         }
         return new LayerComparison(layer, linears);
+    }
+
+    /** The norm in front of an input of linears that take up the scale of one. */
+    private static LayerNorm norm(LinearInput input) {
+        return switch (input) {
+            case QKV -> LayerNorm.ATTENTION_IN;
+            case QUERY_LATENT -> LayerNorm.QUERY_LATENT;
+            case KEY_VALUE_LATENT -> LayerNorm.KEY_VALUE_LATENT;
+            case GATE_UP -> LayerNorm.MLP_IN;
+            case O, DOWN -> throw new IllegalArgumentException("no norm in front of " + input);
+        };
     }
 
     /** The numbers that loaders compute with. */

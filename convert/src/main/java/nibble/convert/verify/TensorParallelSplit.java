@@ -71,7 +71,12 @@ public record TensorParallelSplit(int devices, boolean aligned, String obstacle)
                 return stored.module().path()
                         + " has one group a row (group size -1), which cannot be split by input features";
             }
-            int copies = linear == Linear.K || linear == Linear.V ? Math.min(devices, config.kvHeads()) : devices;
+            int copies = switch (linear) {
+                // Each device has the whole of what gives a narrow vector.
+                case Q_A, KV_A -> 1;
+                case K, V -> Math.min(devices, config.kvHeads());
+                default -> devices;
+            };
             int perWord = Integer.SIZE / quantization.bits();
             if (!byInput && out % (copies * perWord) != 0) {
                 return stored.module().path() + " has " + out + " output features, a device's share of " + out + "/"

@@ -6,7 +6,7 @@ public interface Decoder extends AutoCloseable {
      * Runs {@code id} at position {@code cache.length()} and puts its keys and values into the cache, whose length the
      * caller then advances.
      *
-     * @return the logits after it, [vocabulary]
+     * @return the logits after it, [vocabulary], valid until the next token
      */
     float[] next(int id);
 

@@ -122,6 +122,19 @@ public final class Extents {
         require("glu", "out", out, gate.rows(), gate.columns());
     }
 
+    /** Checks what is copied by columns. */
+    public static void gatherColumns(Matrix source, int[] columns, Matrix target) {
+        require("gatherColumns", "target", target, source.rows(), columns.length);
+        if (source == target) {
+            throw new IllegalArgumentException("gatherColumns: target must not be source");
+        }
+        for (int column : columns) {
+            if (column < LayerOperations.ZERO || column >= source.columns()) {
+                throw new IllegalArgumentException("gatherColumns: column " + column + " of only " + source.columns());
+            }
+        }
+    }
+
     /** Returns how many rows of {@code products} each row of {@code into} takes. */
     public static int mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
         require("mixRows", "products", products, products.rows(), into.columns());

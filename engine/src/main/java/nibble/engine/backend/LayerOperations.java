@@ -174,6 +174,20 @@ public interface LayerOperations extends Matrices {
         }
     }
 
+    /** Says of a column of {@link #gatherColumns} that it stays as it is. */
+    int KEPT = -1;
+
+    /** Says of a column of {@link #gatherColumns} that it becomes 0. */
+    int ZERO = -2;
+
+    /**
+     * Copies column {@code columns[j]} of {@code source} into column j of {@code target}; {@link #KEPT} and {@link
+     * #ZERO} stand for no column of it.
+     *
+     * @param columns not changed from one call to another: a device keeps it by its identity
+     */
+    void gatherColumns(Matrix source, int[] columns, Matrix target);
+
     /**
      * Computes {@code into[t] += Σ_j weights[t * k + j] products[places[t * k + j]]}, with one rounding of the sum to
      * the precision of {@code into}.

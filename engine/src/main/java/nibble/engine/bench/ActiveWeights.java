@@ -23,7 +23,7 @@ record ActiveWeights(ModelConfig config, @Nullable QuantizationSpec spec) {
     /** Returns the weights in the linears of a layer. */
     long count() {
         long weights = 0;
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             weights += config.experts().isPresent() && MLP.contains(linear)
                     ? config.hiddenSize() * columns(config.experts().get())
                     : (long) config.outFeatures(linear) * config.inFeatures(linear);

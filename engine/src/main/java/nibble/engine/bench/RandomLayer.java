@@ -160,7 +160,7 @@ final class RandomLayer {
     private DecoderLayer layer(ModelConfig config, int index, Maker maker) {
         Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
         Optional<Experts> experts = config.experts(index);
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             if (experts.isEmpty() || !MLP.contains(linear)) {
                 weights.put(linear, maker.of(linear, config.outFeatures(linear), config.inFeatures(linear)));
             }

@@ -178,8 +178,9 @@ final class CudaBatchDecoder implements BatchDecoder {
         ModelConfig config = placed.config();
         boolean fits = placed instanceof CudaPlacedModel model
                 && model.allResident()
-                && GroupedExperts.takes(model)
+                && config.latent().isEmpty()
                 && !config.architecture().hasSinks()
+                && GroupedExperts.takes(model)
                 && cache.blockTokens() == PagedAttention.BLOCK_TOKENS
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256

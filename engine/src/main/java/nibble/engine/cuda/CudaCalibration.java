@@ -52,7 +52,7 @@ public final class CudaCalibration {
     private static long whileSearching(ModelConfig config, int batchTokens) {
         long moments = 0;
         for (LinearInput input : LinearInput.values()) {
-            if (expertsOf(config).isEmpty() || input == LinearInput.QKV || input == LinearInput.O) {
+            if (expertsOf(config).isEmpty() || input != LinearInput.GATE_UP && input != LinearInput.DOWN) {
                 moments += CudaInputStatistics.bytes(config.width(input));
             }
         }
@@ -84,16 +84,17 @@ public final class CudaCalibration {
         long most = 0;
         for (LinearInput input : LinearInput.values()) {
             int columns = config.width(input);
+            if (columns == 0) {
+                continue;
+            }
             long square = (long) columns * columns;
             long held = CudaPairedMoments.bytes(columns, residual(config, input))
                     - CudaInputStatistics.bytes(columns)
                     + DeviceMemory.rounded(Short.BYTES * square)
                     + 2 * DeviceMemory.rounded(Float.BYTES * square);
-            for (Linear linear : Linear.values()) {
-                if (linear.input() == input) {
-                    int rows = config.outFeatures(linear);
-                    most = Math.max(most, held + CudaLinearQuantizer.fitBytes(rows, columns));
-                }
+            for (Linear linear : input.readers()) {
+                int rows = config.outFeatures(linear);
+                most = Math.max(most, held + CudaLinearQuantizer.fitBytes(rows, columns));
             }
         }
         return most + scratch(config);

@@ -55,6 +55,8 @@ final class CudaDecoder implements Decoder {
     private final PinnedMemory entering;
     private final DeviceMemory.Buffer hidden;
     private final CudaGraph graph;
+    /** Logits of the last token: an array for each token would take as long as some layers. */
+    private final float[] returned;
 
     private CudaDecoder(CudaBackend backend, CudaPlacedModel model, KeyValueCache cache, RotaryTable table) {
         this.backend = backend;
@@ -62,6 +64,7 @@ final class CudaDecoder implements Decoder {
         this.cache = cache;
         ModelConfig config = model.config();
         this.vocabulary = config.vocabularySize();
+        this.returned = new float[vocabulary];
         try {
             this.step = pinned(STEP_BYTES);
             this.logits = pinned(Math.multiplyExact(Float.BYTES, vocabulary));
@@ -69,7 +72,8 @@ final class CudaDecoder implements Decoder {
             int heads = config.heads();
             int headDim = config.headDim();
             int perKv = heads / config.kvHeads();
-            Map<String, Integer> constants = new HashMap<>(Map.of("HEAD_DIM", headDim, "QUERIES_PER_KV", perKv));
+            Map<String, Integer> constants = new HashMap<>(
+                    Map.of("HEAD_DIM", headDim, "QUERIES_PER_KV", perKv, "NORM_COLUMNS", config.hiddenSize()));
             constants.putAll(DecodedTypes.of(model).orElseThrow().constants());
             DecodedExperts experts = DecodedExperts.of(model).orElseThrow();
             constants.putAll(experts.constants());
@@ -152,6 +156,8 @@ final class CudaDecoder implements Decoder {
         ModelConfig config = placed.config();
         if (!(placed instanceof CudaPlacedModel model)
                 || !config.attendsAlike()
+                || config.latent().isPresent()
+                || config.architecture().hasSinks()
                 || cache.capacity() > RotaryTable.steadyLength(config)) {
             return Optional.empty();
         }
@@ -187,7 +193,7 @@ final class CudaDecoder implements Decoder {
             int widest = Math.max(
                     Math.max(config.hiddenSize(), config.intermediateSize()), config.heads() * config.headDim());
             int padded = Math.max((widest + 255) / 256 * 256, experts.gatedInUnits(of[7]));
-            int fixed = of[4] + 256 + of[5] * config.layers() + of[6] + Math.max(2 * (padded + 32), of[3]);
+            int fixed = of[4] + 256 + of[5] * config.layers() + of[6] + of[8] + Math.max(2 * (padded + 32), of[3]);
             int perSlot = warps * (unitBytes + 32);
             int slots = (device.sharedBytesPerBlock() - 256 - fixed) / perSlot;
             if (slots < 1) {
@@ -312,7 +318,8 @@ final class CudaDecoder implements Decoder {
         step.segment().setAtIndex(ValueLayout.JAVA_INT, 1, cache.length());
         graph.launch(stream);
         stream.synchronize();
-        return logits.segment().toArray(ValueLayout.JAVA_FLOAT);
+        MemorySegment.copy(logits.segment(), ValueLayout.JAVA_FLOAT, 0, returned, 0, vocabulary);
+        return returned;
     }
 
     @Override

@@ -4,9 +4,13 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Deque;
+import java.util.EnumMap;
 import java.util.List;
+import java.util.Map;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearInput;
 import nibble.engine.cuda.data.BlockMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.NibbleMatrix;
@@ -28,13 +32,17 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.layout.AwqLayout;
 
 /**
- * A decoder layer in device memory: four groups, one for each input, and where there are experts one for what chooses
+ * A decoder layer in device memory: four groups, one for each input, those of q, k, v and what is in their place
+ * together, and where there are experts one for what chooses
  * them. Linears of an input that have one type are one matrix, those of each expert by themselves. The place can be
  * filled again with another layer that fits. Owns its buffers.
  */
 final class CudaLayer implements AutoCloseable {
     /** Matrices begin at multiples of this. */
     private static final long ALIGNMENT = 256;
+
+    /** The group of gates and ups. */
+    private static final int GATE_UP = 2;
 
     private final WeightUpload upload;
     private final List<DeviceMemory.Buffer> buffers = new ArrayList<>();
@@ -60,8 +68,16 @@ final class CudaLayer implements AutoCloseable {
     /** Weights of each group in units: those of a unit share their input, and become one matrix if they can. */
     private static List<List<List<Weight>>> groups(DecoderLayer layer) {
         List<List<List<Weight>>> groups = new ArrayList<>();
-        groups.add(List.of(List.of(layer.q(), layer.k(), layer.v())));
-        groups.add(List.of(List.of(layer.o())));
+        List<List<Weight>> attention = new ArrayList<>();
+        for (LinearInput input : LinearInput.values()) {
+            List<Weight> readers =
+                    attention(layer, input).stream().map(layer::weight).toList();
+            if (!readers.isEmpty()) {
+                attention.add(readers);
+            }
+        }
+        groups.add(attention.subList(0, attention.size() - 1));
+        groups.add(attention.subList(attention.size() - 1, attention.size()));
         List<Mlp> mlps = layer.feedForward().mlps();
         groups.add(mlps.stream().map(mlp -> List.of(mlp.gate(), mlp.up())).toList());
         groups.add(mlps.stream().map(mlp -> List.of(mlp.down())).toList());
@@ -71,6 +87,13 @@ final class CudaLayer implements AutoCloseable {
             groups.add(gates);
         }
         return groups;
+    }
+
+    /** The linears of a layer's attention that read an input. */
+    private static List<Linear> attention(DecoderLayer layer, LinearInput input) {
+        return layer.attention().keySet().stream()
+                .filter(linear -> linear.input() == input)
+                .toList();
     }
 
     /** Device memory that each group of a layer takes. */
@@ -224,17 +247,18 @@ final class CudaLayer implements AutoCloseable {
                         throw new IllegalArgumentException(
                                 matrix.first().name() + ": another shape than in the layer before");
                     }
-                    placed.addAll(place(matrix, buffer, offset, gated(unit, matrix)));
+                    placed.addAll(place(matrix, buffer, offset, g == GATE_UP && gated(unit, matrix)));
                     offset += bytes;
                 }
             }
         }
+        Map<Linear, Weight> attention = new EnumMap<>(Linear.class);
+        for (LinearInput input : LinearInput.values()) {
+            attention(layer, input).forEach(linear -> attention.put(linear, placed.remove()));
+        }
         return new DecoderLayer(
                 layer.inputNorm(),
-                placed.remove(),
-                placed.remove(),
-                placed.remove(),
-                placed.remove(),
+                attention,
                 layer.postAttentionNorm(),
                 filled(layer.feedForward(), placed),
                 layer.extras());

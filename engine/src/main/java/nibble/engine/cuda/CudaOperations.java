@@ -142,6 +142,11 @@ abstract class CudaOperations implements LayerOperations {
     }
 
     @Override
+    public void gatherColumns(Matrix source, int[] columns, Matrix target) {
+        elementwise.gatherColumns(source, columns, target);
+    }
+
+    @Override
     public void mixRows(Matrix products, int[] places, float[] weights, Matrix into) {
         experts.mix(products, places, weights, into);
     }

@@ -159,6 +159,21 @@ final class ElementwiseKernels {
                         Math.max(1, x.rows() / sequences));
     }
 
+    void gatherColumns(Matrix source, int[] columns, Matrix target) {
+        Extents.gatherColumns(source, columns, target);
+        kernel("gather_columns")
+                .launch(
+                        card.stream(),
+                        Kernel.Grid.of(source.rows()),
+                        THREADS,
+                        0,
+                        CudaMatrix.of(card, source, false).address(),
+                        source.columns(),
+                        vectors.columns(columns).address(),
+                        columns.length,
+                        CudaMatrix.of(card, target, false).address());
+    }
+
     void glu(Activation activation, Matrix gate, Matrix up, Matrix out) {
         Extents.glu(gate, up, out);
         String kernel = switch (activation) {

@@ -174,7 +174,7 @@ final class GroupedExperts implements AutoCloseable {
                 layer.sharedGate().isPresent() ? gates.address() : 0L,
                 experts.count(),
                 experts.chosen(),
-                experts.normalized() ? 1 : 0,
+                experts.choice().normalized() ? 1 : 0,
                 choices.address(),
                 weights.address(),
                 shares.address());

@@ -81,8 +81,6 @@ final class OneRow {
                         out,
                         matrix.address(),
                         x,
-                        0L,
-                        0f,
                         matrix.inFeatures(),
                         matrix.rows(),
                         tilesPerBlock,

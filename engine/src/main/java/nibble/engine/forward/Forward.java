@@ -2,6 +2,7 @@ package nibble.engine.forward;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
@@ -33,13 +34,17 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>{@link LayerExtras} come between: biases behind their linears, norms of heads before rope, norms of what o and
  * down give. How queries and keys turn and what they see is the layer's own ({@link
- * nibble.checkpoint.model.LayerAttention}). {@link ExpertPass} runs experts where they stand in the MLP's place.
+ * nibble.checkpoint.model.LayerAttention}). {@link ExpertPass} runs experts where they stand in the MLP's place, {@link
+ * LatentPass} what is in the place of q, k and v where keys and values come from a narrow vector.
  */
 public final class Forward implements AutoCloseable {
     private final ModelConfig config;
     private final Backend backend;
     private final AttentionShape heads;
     private final Rotations rotations;
+    /** Of layers whose keys and values come from a narrow vector; null for others. */
+    private final LatentPass.@Nullable Columns latent;
+
     private @Nullable Scratch scratch;
 
     public Forward(ModelConfig config, Backend backend) {
@@ -47,6 +52,9 @@ public final class Forward implements AutoCloseable {
         this.backend = backend;
         this.heads = AttentionShape.of(config);
         this.rotations = new Rotations(config, backend);
+        this.latent = config.latent()
+                .map(from -> LatentPass.Columns.of(from, config.heads()))
+                .orElse(null);
     }
 
     /** Returns the embeddings of {@code ids}, [ids, hidden]; the caller closes it. */
@@ -93,7 +101,11 @@ public final class Forward implements AutoCloseable {
             }
             case O -> {
                 attend(layer, hidden, Taps.NONE, s, () -> attendWhole(layer, s, sequences));
-                yield s.attended;
+                yield s.intoO;
+            }
+            case QUERY_LATENT, KEY_VALUE_LATENT -> {
+                norm(layer, LayerVector.ATTENTION_IN_BIAS, hidden, s.normed);
+                yield s.latent().input(input, layer, s.normed);
             }
             case GATE_UP -> {
                 norm(layer, LayerVector.MLP_IN_BIAS, hidden, s.normed);
@@ -162,14 +174,20 @@ public final class Forward implements AutoCloseable {
     private void attend(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s, Runnable mix) {
         norm(layer, LayerVector.ATTENTION_IN_BIAS, hidden, s.normed);
         taps.tap(LinearInput.QKV, Expert.NONE, s.normed);
-        backend.linears(List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.query, s.key, s.value));
-        addExtras(layer.extras(), s);
-        mix.run();
-        taps.tap(LinearInput.O, Expert.NONE, s.attended);
+        if (s.latent == null) {
+            backend.linears(List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.query, s.key, s.value));
+            addExtras(layer.extras(), s);
+            mix.run();
+        } else {
+            s.latent.project(layer, s.normed, taps, s.query, s.key, s.value);
+            mix.run();
+            s.intoO = s.latent.values(s.attended);
+        }
+        taps.tap(LinearInput.O, Expert.NONE, s.intoO);
     }
 
     private void addAttended(DecoderLayer layer, Matrix hidden, Scratch s) {
-        add(layer, Linear.O, s.attended, LayerNorm.ATTENTION_OUT, hidden, s);
+        add(layer, Linear.O, s.intoO, LayerNorm.ATTENTION_OUT, hidden, s);
     }
 
     private void addDown(DecoderLayer layer, Matrix hidden, Scratch s) {
@@ -178,7 +196,7 @@ public final class Forward implements AutoCloseable {
 
     /** Adds what a linear gives to the residual stream, through the norm behind it if there is one. */
     private void add(DecoderLayer layer, Linear linear, Matrix x, LayerNorm behind, Matrix hidden, Scratch s) {
-        float[] gain = layer.extras().outNorms().get(behind);
+        float[] gain = layer.extras().innerNorms().get(behind);
         if (gain == null) {
             backend.addLinear(layer.weight(linear), x, hidden);
             addBias(layer.extras(), linear, hidden);
@@ -308,6 +326,9 @@ public final class Forward implements AutoCloseable {
         final Matrix attended;
         final Matrix gate;
         final Matrix up;
+        final @Nullable LatentPass latent;
+        /** What goes into o. */
+        Matrix intoO;
 
         private final List<Matrix> all = new ArrayList<>();
 
@@ -320,6 +341,9 @@ public final class Forward implements AutoCloseable {
                 attended = allocate(rows, heads.queryColumns());
                 gate = allocate(rows, config.mlpColumns());
                 up = allocate(rows, config.mlpColumns());
+                latent =
+                        Forward.this.latent == null ? null : new LatentPass(config, Forward.this.latent, backend, rows);
+                intoO = attended;
             } catch (RuntimeException e) {
                 close();
                 throw e;
@@ -332,7 +356,14 @@ public final class Forward implements AutoCloseable {
             return matrix;
         }
 
+        LatentPass latent() {
+            return Objects.requireNonNull(latent, "a model without narrow vectors");
+        }
+
         void close() {
+            if (latent != null) {
+                latent.close();
+            }
             all.forEach(Matrix::close);
         }
     }

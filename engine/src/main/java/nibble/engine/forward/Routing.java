@@ -23,36 +23,60 @@ record Routing(int chosen, int[] experts, float[] weights) {
         int[] experts = new int[tokens * chosen];
         float[] weights = new float[tokens * chosen];
         for (int token = 0; token < tokens; token++) {
-            choose(logits, token * count, count, experts, token * chosen, chosen);
+            float[] scores = Arrays.copyOfRange(logits, token * count, (token + 1) * count);
+            hideOtherGroups(config.choice(), scores);
+            choose(scores, experts, token * chosen, chosen);
             weigh(config, logits, token * count, experts, weights, token * chosen);
         }
         return new Routing(chosen, experts, weights);
     }
 
-    private static void choose(float[] logits, int from, int count, int[] experts, int at, int chosen) {
-        for (int place = 0; place < chosen; place++) {
-            int best = -1;
-            for (int expert = 0; expert < count; expert++) {
-                if (!contains(experts, at, place, expert)
-                        && (best < 0 || logits[from + expert] > logits[from + best])) {
-                    best = expert;
-                }
-            }
-            experts[at + place] = best;
+    /** Leaves the scores of the groups with the best experts; of equal groups the first. */
+    private static void hideOtherGroups(Experts.Choice choice, float[] scores) {
+        if (choice.groups() == choice.chosenGroups()) {
+            return;
         }
-        Arrays.sort(experts, at, at + chosen);
+        int size = scores.length / choice.groups();
+        float[] best = new float[choice.groups()];
+        Arrays.fill(best, Float.NEGATIVE_INFINITY);
+        for (int expert = 0; expert < scores.length; expert++) {
+            best[expert / size] = Math.max(best[expert / size], scores[expert]);
+        }
+        int[] groups = new int[choice.chosenGroups()];
+        choose(best, groups, 0, groups.length);
+        for (int expert = 0; expert < scores.length; expert++) {
+            if (!contains(groups, 0, groups.length, expert / size)) {
+                scores[expert] = Float.NEGATIVE_INFINITY;
+            }
+        }
     }
 
-    private static boolean contains(int[] experts, int at, int count, int expert) {
+    /** Puts the indices of the best scores into {@code found}, ascending. */
+    private static void choose(float[] scores, int[] found, int at, int chosen) {
+        for (int place = 0; place < chosen; place++) {
+            int best = -1;
+            for (int index = 0; index < scores.length; index++) {
+                if (!contains(found, at, place, index) && (best < 0 || scores[index] > scores[best])) {
+                    best = index;
+                }
+            }
+            found[at + place] = best;
+        }
+        Arrays.sort(found, at, at + chosen);
+    }
+
+    private static boolean contains(int[] list, int at, int count, int index) {
         for (int i = 0; i < count; i++) {
-            if (experts[at + i] == expert) {
+            if (list[at + i] == index) {
                 return true;
             }
         }
         return false;
     }
 
-    /** Softmax over all experts, or over the chosen ones, which is the same brought to a sum of 1. */
+    /**
+     * Softmax over all experts, or over the chosen ones, which is the same brought to a sum of 1; times the factor.
+     */
     private static void weigh(Experts config, float[] logits, int from, int[] experts, float[] weights, int at) {
         int chosen = config.chosen();
         float most = logits[from + experts[at]];
@@ -60,12 +84,14 @@ record Routing(int chosen, int[] experts, float[] weights) {
             most = Math.max(most, logits[from + experts[at + i]]);
         }
         double sum = 0;
-        int terms = config.normalized() ? chosen : config.count();
+        boolean normalized = config.choice().normalized();
+        int terms = normalized ? chosen : config.count();
         for (int i = 0; i < terms; i++) {
-            sum += Math.exp(logits[from + (config.normalized() ? experts[at + i] : i)] - (double) most);
+            sum += Math.exp(logits[from + (normalized ? experts[at + i] : i)] - (double) most);
         }
         for (int i = 0; i < chosen; i++) {
-            weights[at + i] = (float) (Math.exp(logits[from + experts[at + i]] - (double) most) / sum);
+            double share = Math.exp(logits[from + experts[at + i]] - (double) most) / sum;
+            weights[at + i] = (float) (config.choice().factor() * share);
         }
     }
 

@@ -57,6 +57,9 @@ public final class DivergencePass implements AutoCloseable {
         if (config.experts().isPresent()) {
             return Optional.of("mixtures of experts");
         }
+        if (config.latent().isPresent()) {
+            return Optional.of("latent attention");
+        }
         return config.architecture().centersNorms() || config.architecture().biasesNorms()
                 ? Optional.of("models whose norms subtract the mean or have a bias")
                 : Optional.empty();

@@ -20,7 +20,7 @@ final class LayerWeights implements AutoCloseable {
         this.tuned = tuned;
         this.codes = codes;
         try {
-            for (Linear linear : Linear.values()) {
+            for (Linear linear : Linear.SEVEN) {
                 weights.put(linear, operations.weight(codes(linear), tuned.scales(linear)));
             }
         } catch (RuntimeException | Error e) {

@@ -87,7 +87,7 @@ public record TunedLayer(
     public static Map<Linear, QuantizedLinear> codes(DecoderLayer layer) {
         DecoderLayer unpacked = layer.unpacked();
         Map<Linear, QuantizedLinear> codes = new EnumMap<>(Linear.class);
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             if (!(unpacked.weight(linear) instanceof QuantizedWeight(QuantizedLinear quantized))) {
                 throw new IllegalArgumentException(
                         linear.path() + " is " + unpacked.weight(linear).name() + "; codes and scales expected");
@@ -121,7 +121,7 @@ public record TunedLayer(
     /** Returns what is tuned relative to its start, in a fixed order: all but the positions of codes. */
     public List<Parameter> numbers() {
         List<Parameter> all = new ArrayList<>();
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             all.add(scales(linear));
         }
         all.addAll(norms.values());

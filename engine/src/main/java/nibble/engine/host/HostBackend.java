@@ -5,6 +5,8 @@ import java.util.Arrays;
 import java.util.function.IntFunction;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.Extents;
+import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.fit.HostPairedMoments;
 import nibble.engine.host.quantize.HostInputStatistics;
@@ -96,6 +98,22 @@ abstract class HostBackend implements Backend {
     @Override
     public void copyRows(Matrix source, int from, int count, Matrix target, int firstRow) {
         HostMatrix.copyRows(source, from, count, target, firstRow);
+    }
+
+    @Override
+    public void gatherColumns(Matrix source, int[] columns, Matrix target) {
+        Extents.gatherColumns(source, columns, target);
+        float[] from = HostMatrix.values(source);
+        float[] to = HostMatrix.values(target);
+        int width = source.columns();
+        workers().forEach(source.rows(), row -> {
+            for (int j = 0; j < columns.length; j++) {
+                int column = columns[j];
+                if (column != LayerOperations.KEPT) {
+                    to[row * columns.length + j] = column < 0 ? 0 : from[row * width + column];
+                }
+            }
+        });
     }
 
     /** Computes attention of several sequences, one after another. */

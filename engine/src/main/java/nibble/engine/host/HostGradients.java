@@ -67,7 +67,7 @@ abstract class HostGradients implements GradientOperations {
 
     private static long positionBytes(ModelConfig config) {
         long weights = 0;
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             weights += (long) config.outFeatures(linear) * config.inFeatures(linear);
         }
         return BYTES_PER_POSITION * weights * config.layers();

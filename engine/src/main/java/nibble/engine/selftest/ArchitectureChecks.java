@@ -8,6 +8,7 @@ import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.Backend;
+import nibble.engine.backend.LayerOperations;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.tensor.Matrix;
 
@@ -46,6 +47,7 @@ final class ArchitectureChecks {
                 windows(false, true),
                 windows(true, false),
                 caps(),
+                columns(),
                 partialRope());
     }
 
@@ -144,6 +146,30 @@ final class ArchitectureChecks {
             // tanh to some units in its last place, and a product.
             comparison.compare(
                     Arrays.toString(s), results[1], results[0], i -> 8 * U * Math.max(Math.abs(results[0][i]), 1e-3));
+        }
+        return comparison.result();
+    }
+
+    /** Copies of columns, with some that stay and some that become 0. */
+    private Check columns() {
+        Comparison comparison = new Comparison("gatherColumns");
+        // rows, columns of the source, columns of the target
+        for (int[] s : new int[][] {{1, 1, 1}, {3, 37, 50}, {101, 96, 331}, {2, 4096, 1000}}) {
+            int[] from = new int[s[2]];
+            for (int j = 0; j < from.length; j++) {
+                from[j] = j % 5 == 3 ? LayerOperations.KEPT : j % 7 == 2 ? LayerOperations.ZERO : j * 31 % s[1];
+            }
+            float[] source = operands.values(s[0] * s[1]);
+            float[][] results = inPlace(operands.values(s[0] * s[2]), s[0], s[2], (side, target) -> {
+                try (Matrix x = side.upload(source, s[0], s[1])) {
+                    side.gatherColumns(x, from, target);
+                }
+            });
+            comparison.compare(
+                    Arrays.toString(s),
+                    results[1],
+                    results[0],
+                    i -> activation > U ? activation * Math.abs(results[0][i]) + 1e-7 : 0);
         }
         return comparison.result();
     }

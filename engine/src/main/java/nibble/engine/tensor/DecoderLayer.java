@@ -1,6 +1,7 @@
 package nibble.engine.tensor;
 
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.HashMap;
 import java.util.List;
@@ -30,19 +31,21 @@ import nibble.pack.layout.StoredCodes;
  * Holds the weights of one decoder layer.
  *
  * @param inputNorm RMSNorm gain before attention, [hidden]; {@link #NO_NORM} where there is none
+ * @param attention the weights of attention's linears: of q, k, v and o, or of those in their place
  * @param postAttentionNorm RMSNorm gain before the MLP, [hidden]; {@link #NO_NORM} where there is none
  * @param feedForward the MLP, or experts in its place
  * @param extras what only some architectures have
  */
 public record DecoderLayer(
         float[] inputNorm,
-        Weight q,
-        Weight k,
-        Weight v,
-        Weight o,
+        Map<Linear, Weight> attention,
         float[] postAttentionNorm,
         FeedForward feedForward,
         LayerExtras extras) {
+
+    public DecoderLayer {
+        attention = Collections.unmodifiableMap(new EnumMap<>(attention));
+    }
 
     /** The gain of a norm that is not there: what goes in comes out. */
     public static final float[] NO_NORM = {};
@@ -50,7 +53,7 @@ public record DecoderLayer(
     /** Returns the gains of the layer's norms over the residual stream's width, those that there are. */
     public Map<LayerNorm, float[]> norms() {
         Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
-        norms.putAll(extras.outNorms());
+        norms.putAll(extras.innerNorms());
         if (inputNorm.length > 0) {
             norms.put(LayerNorm.ATTENTION_IN, inputNorm);
         }
@@ -71,22 +74,22 @@ public record DecoderLayer(
             Weight gate,
             Weight up,
             Weight down) {
-        this(inputNorm, q, k, v, o, postAttentionNorm, new Mlp(gate, up, down), LayerExtras.NONE);
+        this(
+                inputNorm,
+                Map.of(Linear.Q, q, Linear.K, k, Linear.V, v, Linear.O, o),
+                postAttentionNorm,
+                new Mlp(gate, up, down),
+                LayerExtras.NONE);
     }
 
     /**
-     * Returns the weight of one of the seven linears of a layer without experts.
+     * Returns the weight of one of the linears of a layer without experts, or of attention.
      *
      * @throws IllegalStateException for a linear of the MLP where there are experts
+     * @throws IllegalArgumentException for a linear that the layer does not have
      */
     public Weight weight(Linear linear) {
-        return switch (linear) {
-            case Q -> q;
-            case K -> k;
-            case V -> v;
-            case O -> o;
-            case GATE, UP, DOWN -> mlp().weight(linear);
-        };
+        return linear.isMlp() ? mlp().weight(linear) : required(attention, linear);
     }
 
     /**
@@ -117,6 +120,22 @@ public record DecoderLayer(
         return feedForward instanceof ExpertMlps;
     }
 
+    public Weight q() {
+        return weight(Linear.Q);
+    }
+
+    public Weight k() {
+        return weight(Linear.K);
+    }
+
+    public Weight v() {
+        return weight(Linear.V);
+    }
+
+    public Weight o() {
+        return weight(Linear.O);
+    }
+
     public Weight gate() {
         return mlp().gate();
     }
@@ -131,20 +150,14 @@ public record DecoderLayer(
 
     /** Returns the weights of all linears, those of experts too. */
     public Stream<Weight> weights() {
-        return Stream.concat(Stream.of(q, k, v, o), feedForward.weights());
+        return Stream.concat(attention.values().stream(), feedForward.weights());
     }
 
     /** Returns the layer with each of its weights replaced. */
     public DecoderLayer map(UnaryOperator<Weight> replacement) {
-        return new DecoderLayer(
-                inputNorm,
-                replacement.apply(q),
-                replacement.apply(k),
-                replacement.apply(v),
-                replacement.apply(o),
-                postAttentionNorm,
-                feedForward.map(replacement),
-                extras);
+        Map<Linear, Weight> replaced = new EnumMap<>(Linear.class);
+        attention.forEach((linear, weight) -> replaced.put(linear, replacement.apply(weight)));
+        return new DecoderLayer(inputNorm, replaced, postAttentionNorm, feedForward.map(replacement), extras);
     }
 
     /** Returns the layer in the forms that a card takes, as {@link StoredWeights#expanded}. */
@@ -178,15 +191,13 @@ public record DecoderLayer(
             float[] postAttentionNorm,
             FeedForward feedForward,
             LayerExtras extras) {
-        return new DecoderLayer(
-                inputNorm,
-                required(w, Linear.Q),
-                required(w, Linear.K),
-                required(w, Linear.V),
-                required(w, Linear.O),
-                postAttentionNorm,
-                feedForward,
-                extras);
+        Map<Linear, Weight> attention = new EnumMap<>(Linear.class);
+        w.forEach((linear, weight) -> {
+            if (!linear.isMlp()) {
+                attention.put(linear, weight);
+            }
+        });
+        return new DecoderLayer(inputNorm, attention, postAttentionNorm, feedForward, extras);
     }
 
     /** Returns the MLP of these weights. */

@@ -1,6 +1,7 @@
 package nibble.engine.tensor;
 
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
@@ -21,15 +22,19 @@ import nibble.checkpoint.tensor.TensorSpec;
  * @param layer the layer's number in the whole model, which tells how it attends
  * @param biases [out] of the linears that have one
  * @param headNorms where queries and keys pass a norm before rope
- * @param outNorms gains [hidden] of {@link LayerNorm#ATTENTION_OUT} and {@link LayerNorm#MLP_OUT}, where there are any
+ * @param innerNorms gains of the norms that are neither in front of attention nor in front of the MLP: those that there
+ *     are
  * @param vectors of the kinds that there are
  */
 public record LayerExtras(
         int layer,
         Map<Linear, float[]> biases,
         Optional<HeadNorms> headNorms,
-        Map<LayerNorm, float[]> outNorms,
+        Map<LayerNorm, float[]> innerNorms,
         Map<LayerVector, float[]> vectors) {
+    private static final Set<LayerNorm> INNER =
+            EnumSet.complementOf(EnumSet.of(LayerNorm.ATTENTION_IN, LayerNorm.MLP_IN));
+
     public static final LayerExtras NONE = new LayerExtras(Map.of(), Optional.empty());
 
     /**
@@ -42,7 +47,7 @@ public record LayerExtras(
 
     public LayerExtras {
         biases = Map.copyOf(biases);
-        outNorms = Map.copyOf(outNorms);
+        innerNorms = Map.copyOf(innerNorms);
         vectors = Map.copyOf(vectors);
     }
 
@@ -61,8 +66,8 @@ public record LayerExtras(
         Map<Linear, float[]> biases = new EnumMap<>(Linear.class);
         config.biases().forEach(linear -> biases.put(linear, new float[config.outFeatures(linear)]));
         Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
-        for (LayerNorm norm : new LayerNorm[] {LayerNorm.ATTENTION_OUT, LayerNorm.MLP_OUT}) {
-            config.norm(norm, layer).ifPresent(_ -> norms.put(norm, ones(config.hiddenSize())));
+        for (LayerNorm norm : INNER) {
+            config.norm(norm, layer).ifPresent(_ -> norms.put(norm, ones(config.normWidth(norm))));
         }
         return new LayerExtras(
                 layer,
@@ -94,12 +99,12 @@ public record LayerExtras(
 
     /** Returns whether there is nothing to compute beside a Llama's layer. */
     public boolean isEmpty() {
-        return biases.isEmpty() && headNorms.isEmpty() && outNorms.isEmpty() && vectors.isEmpty();
+        return biases.isEmpty() && headNorms.isEmpty() && innerNorms.isEmpty() && vectors.isEmpty();
     }
 
     /** Returns whether there is nothing but biases of queries, keys and values, and norms of heads. */
     public boolean concernsHeadsAlone() {
-        return outNorms.isEmpty()
+        return innerNorms.isEmpty()
                 && vectors.isEmpty()
                 && Set.of(Linear.Q, Linear.K, Linear.V).containsAll(biases.keySet());
     }
@@ -113,7 +118,7 @@ public record LayerExtras(
                     .ifPresent(bias -> biases.put(linear, DecoderLayer.vector(checkpoint.tensor(bias.name()))));
         }
         Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
-        for (LayerNorm norm : new LayerNorm[] {LayerNorm.ATTENTION_OUT, LayerNorm.MLP_OUT}) {
+        for (LayerNorm norm : INNER) {
             config.norm(norm, layer).ifPresent(name -> norms.put(norm, DecoderLayer.norm(checkpoint, name)));
         }
         return new LayerExtras(

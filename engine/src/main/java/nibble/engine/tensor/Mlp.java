@@ -30,7 +30,8 @@ public record Mlp(Weight gate, Weight up, Weight down, Map<Linear, float[]> bias
             case GATE -> gate;
             case UP -> up;
             case DOWN -> down;
-            case Q, K, V, O -> throw new IllegalArgumentException(linear + " is not part of an MLP");
+            case Q, Q_A, Q_B, K, V, KV_A, KV_B, O ->
+                throw new IllegalArgumentException(linear + " is not part of an MLP");
         };
     }
 

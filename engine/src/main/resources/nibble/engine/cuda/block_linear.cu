@@ -9,8 +9,8 @@
 #include "decode_linear.cuh"
 #include "block_units.cuh"
 
-LINEAR_ENTRY(block_linear, BlockUnits<BLOCK_TYPE>, false, PLAIN, STORE)
-LINEAR_ENTRY(block_linear_single, BlockUnits<BLOCK_TYPE>, false, PLAIN, STORE_FLOAT)
+LINEAR_ENTRY(block_linear, BlockUnits<BLOCK_TYPE>, STORE)
+LINEAR_ENTRY(block_linear_single, BlockUnits<BLOCK_TYPE>, STORE_FLOAT)
 
 // For the launcher: threads, warps, bytes and columns of a unit, rows of a tile, bytes of partial sums and scratch.
 extern "C" __constant__ int block_linear_launch[6] = {

@@ -35,6 +35,15 @@ struct Field {
 #define STRUCT_MEMBER(TYPE, NAME) TYPE NAME;
 #define STRUCT_FIELD(TYPE, NAME) {#NAME, (int)sizeof(TYPE)},
 
+// to[j] = from[columns[j]], 0 for -2; for -1 it stays.  Of one row, by the threads of a block.
+template <class T>
+DEVICE void gather_columns_of(const T* from, const int* columns, int n, T* to) {
+    for (int j = threadIdx.x; j < n; j += blockDim.x) {
+        int column = columns[j];
+        if (column != -1) to[j] = column < 0 ? T(0) : from[column];
+    }
+}
+
 // --- fp16 <-> fp32 ------------------------------------------------------------------------------------------------
 
 DEVICE float to_float(half_t h) {

@@ -54,7 +54,7 @@ struct Attention {
     half_t* k_cache;      // [capacity, kv_heads * d]; rows below `position` are read, row `position` is written
     half_t* v_cache;
     const half_t* qkv;    // [(heads + 2 kv_heads) * d], not yet rotated
-    const float* cos;     // [positions, d / 2]; element i of a head turns with element i + d / 2
+    const float* cos;     // [d / 2] of the position; element i of a head turns with element i + d / 2
     const float* sin;
     float* partials;      // [heads, splits, d + 2]
     u32* tickets;         // [kv_heads * ceil(G / 16)], zero at first, left at zero
@@ -284,7 +284,12 @@ DEVICE void combine(const Attention& a, int first_head, int heads, int active) {
     }
 }
 
-// One item by a whole block. shared: ATTENTION_BYTES, aligned to 16, free at entry and again after the block's next barrier.
+// Before items, with a barrier of the block between: rows and columns of q that no item has count nothing.
+DEVICE void clear_queries(unsigned char* shared) {
+    for (int i = threadIdx.x; i < ATTENTION_QUERY_BYTES / 4; i += THREADS) ((u32*)shared)[i] = 0;
+}
+
+// One item by a whole block. shared: ATTENTION_BYTES, aligned to 16, free but for q at entry and again after the block's next barrier.
 DEVICE void attend_item(const Attention& a, int item, unsigned char* shared) {
     __shared__ u32 ticket;
     half_t* q = (half_t*)shared;
@@ -297,21 +302,16 @@ DEVICE void attend_item(const Attention& a, int item, unsigned char* shared) {
     Share share = share_of(a, item);
     if (share.split >= share.active) return;
 
-    for (int i = threadIdx.x; i < 16 * Q_STRIDE / 2; i += THREADS) ((u32*)q)[i] = 0;
-    sync_threads<THREADS>();
     half_t* k = a.k_cache + kv * HEAD_DIM;
     half_t* v = a.v_cache + kv * HEAD_DIM;
-    const float* cos = a.cos + (long long)a.position * HALF;
-    const float* sin = a.sin + (long long)a.position * HALF;
 #ifdef HEAD_EXTRAS
     bool last = share.split == share.active - 1;
-    turn_heads(a, q, maxima, last ? k + (long long)a.position * stride : nullptr, v + (long long)a.position * stride, first_head, heads, kv,
-               cos, sin);
+    turn_heads(a, q, maxima, last ? k + (long long)a.position * stride : nullptr, v + (long long)a.position * stride, first_head, heads, kv);
 #else
-    rotate_queries(q, a.qkv + first_head * HEAD_DIM, heads, cos, sin);
+    rotate_queries(q, a.qkv + first_head * HEAD_DIM, heads, a.cos, a.sin);
     if (share.split == share.active - 1) {
         const half_t* new_k = a.qkv + (a.kv_heads * QUERIES_PER_KV + kv) * HEAD_DIM;
-        append(k + (long long)a.position * stride, v + (long long)a.position * stride, new_k, new_k + stride, cos, sin);
+        append(k + (long long)a.position * stride, v + (long long)a.position * stride, new_k, new_k + stride, a.cos, a.sin);
     }
 #endif
     sync_threads<THREADS>();

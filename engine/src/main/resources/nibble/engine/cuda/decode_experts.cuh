@@ -18,7 +18,7 @@ constexpr int SLOTS = CHOSEN + (SHARED > 0 ? 1 : 0);
 constexpr int SCORES = EXPERTS + (SHARED == 2 ? 1 : 0);  // the last one is the shared expert's gate
 constexpr int LANE_SCORES = (SCORES + 31) / 32;
 constexpr int RANKED = 16;  // experts that a warp ranks at a time, two lanes for each
-constexpr int RANKINGS = (EXPERTS + RANKED - 1) / RANKED;
+constexpr int RANKINGS = (EXPERTS + RANKED - 1) / RANKED, RANKED_EXPERTS = RANKINGS * RANKED;
 constexpr float SCORE_UNIT = 1.0f / (1ll << 36);
 static_assert(CHOSEN <= 16 && CHOSEN <= EXPERTS && EXPERTS <= 256, "experts");
 
@@ -28,7 +28,8 @@ struct Routing {
     int expert[CHOSEN];
     float weight[SLOTS];
     u32 masks[RANKINGS];  // of those chosen
-    alignas(16) float logits[(SCORES + 3) / 4 * 4];
+    float shared_logit;
+    alignas(16) float logits[RANKED_EXPERTS];
 };
 constexpr int ROUTING_BYTES = (sizeof(Routing) + 15) / 16 * 16;
 
@@ -95,9 +96,11 @@ struct Scoring {
     int hidden;
     uint4 weights[LANE_SCORES][2];
     float gain;
+    int begun;  // the tile that is prepared for
 
     // Before the tile is there.
     __device__ __forceinline__ void begin(int tile) {
+        if (tile == begun) return;
         int lane = threadIdx.x % 32;
         gain = to_float(layer.attention_norm[tile * TILE_ROWS + lane % TILE_ROWS]);
 #pragma unroll
@@ -139,17 +142,18 @@ DEVICE float load_score(const u64* from) {
 // Chooses the experts with the best scores, of equal ones the first, as the host does; tells the lanes that fetch.
 DEVICE void choose(Routing& routing, const u64* scores, int layers) {
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    for (int e = threadIdx.x; e < SCORES; e += THREADS) routing.logits[e] = load_score(scores + e);
+    for (int e = threadIdx.x; e < RANKED_EXPERTS; e += THREADS) routing.logits[e] = e < EXPERTS ? load_score(scores + e) : -INFINITY;
+    if (SHARED == 2 && threadIdx.x == 0) routing.shared_logit = load_score(scores + EXPERTS);
     sync_threads<THREADS>();
-    constexpr int HALF_EXPERTS = (EXPERTS + 1) / 2;
     for (int ranking = warp; ranking < RANKINGS; ranking += WARPS) {
-        int e = ranking * RANKED + lane % RANKED, from = lane / RANKED * HALF_EXPERTS, before = 0;
-        float mine = e < EXPERTS ? routing.logits[e] : 0;
+        int e = ranking * RANKED + lane % RANKED, from = lane / RANKED * (RANKED_EXPERTS / 2), before = 0;
+        float mine = routing.logits[e];
 #pragma unroll 8
-        for (int i = 0; i < HALF_EXPERTS; i++) {
-            int other = from + i;
-            float theirs = routing.logits[min(other, EXPERTS - 1)];
-            if (other < EXPERTS && (theirs > mine || (theirs == mine && other < e))) before++;
+        for (int i = 0; i < RANKED_EXPERTS / 2; i += 4) {
+            float4 theirs = *(const float4*)&routing.logits[from + i];
+            int lower = e - from - i;  // of the four, those with a lower number
+            before += (theirs.x > mine || (theirs.x == mine && 0 < lower)) + (theirs.y > mine || (theirs.y == mine && 1 < lower));
+            before += (theirs.z > mine || (theirs.z == mine && 2 < lower)) + (theirs.w > mine || (theirs.w == mine && 3 < lower));
         }
         before += __shfl_xor_sync(0xffffffffu, before, RANKED);
         u32 mask = __ballot_sync(0xffffffffu, e < EXPERTS && before < CHOSEN) & ((1u << RANKED) - 1);
@@ -178,7 +182,7 @@ DEVICE bool chosen_of(const Routing& routing, int layers) {
     return there;
 }
 
-// By one warp, after normalize_rows has left the squares of h in `scratch`.
+// By one warp, after `normalize` has left the squares of h in `scratch`.
 DEVICE void weigh(Routing& routing, const float* scratch, int hidden, float epsilon) {
     int lane = threadIdx.x % 32;
     float squares = 0;
@@ -195,7 +199,7 @@ DEVICE void weigh(Routing& routing, const float* scratch, int hidden, float epsi
     sum = warp_sum(sum);
     if (is_chosen) routing.weight[lane] = share / sum;
     if (SHARED > 0 && lane == 0) {
-        routing.weight[SLOTS - 1] = SHARED == 2 ? 1.0f / (1.0f + expf(-routing.logits[SCORES - 1] * inverse)) : 1.0f;
+        routing.weight[SLOTS - 1] = SHARED == 2 ? 1.0f / (1.0f + expf(-routing.shared_logit * inverse)) : 1.0f;
     }
 }
 
@@ -267,9 +271,10 @@ DEVICE void experts_up(const Step& s, int number, Block& b, const Mixture& m, Ro
     int columns = (m.hidden + 255) / 256 * 256;
     load_norm(b.x, layer.attention_norm, m.hidden);
     b.grid.wait();
+    NormValues values;
+    load_values(values, h, m.hidden);
     choose(routing, scores, number + 1);
-    normalize_rows(b.x, b.scratch, h, epsilon, m.hidden, columns, columns);
-    if (threadIdx.x < 32) weigh(routing, b.scratch, m.hidden, epsilon);
+    normalize(b.x, b.scratch, values, epsilon, m.hidden, columns);
     sync_threads<THREADS>();
 #pragma unroll 1
     for (int slot = m.first_slot(); slot < SLOTS && slot * m.expert_tiles < m.end_tile; slot++) {
@@ -283,9 +288,11 @@ DEVICE void experts_up(const Step& s, int number, Block& b, const Mixture& m, Ro
 }
 
 // Down of the same.
-DEVICE void experts_down(const Layer& layer, Block& b, const Mixture& m, const Routing& routing, const half_t* gated, float* h) {
+DEVICE void experts_down(const Layer& layer, Block& b, const Mixture& m, Routing& routing, const half_t* gated, float* h,
+                         float epsilon) {
     DownOfSlots down = {layer, m, routing, 0, b.first, evict_first_policy()};
     begin_fetching(b, down);
+    if (threadIdx.x < 32) weigh(routing, b.scratch, m.hidden, epsilon);
     b.grid.wait();
     load_gated(b.x, gated, m);
     sync_threads<THREADS>();

@@ -71,8 +71,7 @@ DEVICE void turn_head(half_t* to, const half_t* from, const float* bias, const f
 }
 
 // The token's query heads to shared memory; with k_row its key and value to the cache.
-DEVICE void turn_heads(const Attention& a, half_t* q, float* parts, half_t* k_row, half_t* v_row, int first_head, int heads, int kv,
-                       const float* cos, const float* sin) {
+DEVICE void turn_heads(const Attention& a, half_t* q, float* parts, half_t* k_row, half_t* v_row, int first_head, int heads, int kv) {
     constexpr bool ALL = HEAD_EXTRAS == 2;
     int queries = a.kv_heads * QUERIES_PER_KV, lane = threadIdx.x % 32;
     float of_queries = 0, of_keys = 0;
@@ -90,7 +89,7 @@ DEVICE void turn_heads(const Attention& a, half_t* q, float* parts, half_t* k_ro
         const float* gain = nullptr;
         if (a.extras.gains) gain = a.extras.gains + HEAD_DIM * (ALL ? head : i < heads ? 0 : 1);
         if (i <= heads) {
-            turn_head(i < heads ? q + i * Q_STRIDE : k_row, from, bias, gain, i < heads ? of_queries : of_keys, a.epsilon, cos, sin);
+            turn_head(i < heads ? q + i * Q_STRIDE : k_row, from, bias, gain, i < heads ? of_queries : of_keys, a.epsilon, a.cos, a.sin);
         } else {
             for (int j = lane; j < HEAD_DIM; j += 32) v_row[j] = to_half(load_fresh(from + j) + (bias ? bias[j] : 0));
         }

@@ -18,7 +18,7 @@
 //     scratch   256
 //     x         ROWS * (panel_units * COLUMNS + 32) * 2     the 64 bytes more spread rows over the banks
 //     sums      64 * ROWS * tiles_per_block if panels > 1, else 0
-//   units = ceil(in / COLUMNS), COLUMNS: W4 256, fp16 64; panels = ceil(units / panel_units), 1 where the input is normalized here
+//   units = ceil(in / COLUMNS), COLUMNS: W4 256, fp16 64; panels = ceil(units / panel_units)
 
 #pragma once
 
@@ -31,9 +31,7 @@
 struct Linear {
     void* out;
     const unsigned char* weights;
-    const void* x;          // PLAIN: fp16 [ROWS, in]; NORMALIZED: fp32 [ROWS, in]
-    const half_t* norm;     // NORMALIZED: fp16 [in]
-    float epsilon;
+    const half_t* x;        // [ROWS, in]
     int in;
     int out_rows;
     int tiles_per_block;
@@ -57,7 +55,7 @@ struct Cursor {
     }
 };
 
-template <class Units, bool GATED_ROWS, Input INPUT, Epilogue EPILOGUE>
+template <class Units, bool GATED_ROWS, Epilogue EPILOGUE>
 DEVICE void linear(const Linear& p) {
     extern __shared__ __align__(128) unsigned char shared[];
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -90,15 +88,13 @@ DEVICE void linear(const Linear& p) {
         next.settle(units, p.panel_units, tiles);
     };
     for (int s = 0; s < p.slots; s++) fill_slot(s);
-    if (INPUT == NORMALIZED) load_norm(x, p.norm, p.in);
 
     int slot = 0;
     u32 parity = 0;
     constexpr int EIGHTS = (ROWS + 7) / 8;
     const half_t* lane_x = x + (ROWS == 1 ? 0 : lane / 4) * x_stride + lane % 4 * 8;
     for (int panel = 0; panel < panels; panel++) {
-        if (INPUT == NORMALIZED) normalize_rows(x, scratch, (const float*)p.x, p.epsilon, p.in, panel_columns, x_stride);
-        else load_rows(x, (const half_t*)p.x, p.in, panel * panel_columns, panel_columns, x_stride, p.rows, p.sources);
+        load_rows(x, p.x, p.in, panel * panel_columns, panel_columns, x_stride, p.rows, p.sources);
         sync_threads<THREADS>();
         for (int tile = 0; tile < tiles; tile++) {
             float residual[OUTPUTS_A_LANE] = {};
@@ -130,10 +126,9 @@ DEVICE void linear(const Linear& p) {
     }
 }
 
-#define LINEAR_ENTRY(name, units, gated_rows, input, epilogue)                                                                 \
-    extern "C" __global__ void __launch_bounds__(THREADS, 1)                                                                   \
-    name(void* out, const unsigned char* weights, const void* x, const half_t* norm, float epsilon, int in, int out_rows,      \
-         int tiles_per_block, int panel_units, int slots) {                                                                    \
-        linear<units, gated_rows, input, epilogue>(                                                                            \
-            Linear{out, weights, x, norm, epsilon, in, out_rows, tiles_per_block, panel_units, slots});                        \
+#define LINEAR_ENTRY(name, units, epilogue)                                                                              \
+    extern "C" __global__ void __launch_bounds__(THREADS, 1)                                                             \
+    name(void* out, const unsigned char* weights, const half_t* x, int in, int out_rows, int tiles_per_block,            \
+         int panel_units, int slots) {                                                                                   \
+        linear<units, false, epilogue>(Linear{out, weights, x, in, out_rows, tiles_per_block, panel_units, slots});      \
     }

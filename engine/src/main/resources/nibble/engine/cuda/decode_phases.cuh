@@ -90,6 +90,13 @@ struct Step {
     }
 };
 
+// What a block has of heads in shared memory: cosines and sines of the position, and gains that all heads share, of queries and keys.
+#if defined(HEAD_EXTRAS) && HEAD_EXTRAS == 1
+constexpr int HEAD_VALUES = 3 * HEAD_DIM;
+#else
+constexpr int HEAD_VALUES = HEAD_DIM;
+#endif
+
 // The rings: slots of warp 0, of warp 1, ... and three barriers a slot: filled by a bulk copy, filled by the warp, used up.
 struct Rings {
     u32 slots, bulk, own, used;  // shared addresses

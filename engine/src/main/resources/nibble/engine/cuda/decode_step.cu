@@ -33,6 +33,7 @@
 //     scratch   256
 //     layers    sizeof(Layer) * layer_count
 //     routing   ROUTING_BYTES
+//     heads     4 * HEAD_VALUES
 //     x         the larger of 2 * (P + 32), P = the largest of hidden, heads d and mlp rounded up to 256 and the units of down of all
 //               slots, and ATTENTION_BYTES
 //   slots      as many as fit the device's limit for a block less 256 bytes, at least 1
@@ -55,10 +56,10 @@
 #define WINDOW 4
 #endif
 // For whoever launches: threads, bytes of a slot of the ring, warps that compute, bytes of attention, of the partial sums, of a layer, of
-// what a block knows of experts, columns of a unit.
-extern "C" __constant__ int decode_step_launch[8] = {
+// what a block knows of experts, columns of a unit, bytes of what a block has of heads.
+extern "C" __constant__ int decode_step_launch[9] = {
     THREADS + 32,  UNIT_BYTES,    WARPS,        ATTENTION_BYTES, 2 * WARPS * WARPS * TILE_ROWS * 4, sizeof(Layer),
-    ROUTING_BYTES, LAYER_COLUMNS};
+    ROUTING_BYTES, LAYER_COLUMNS, 4 * HEAD_VALUES};
 
 // One lane keeps the ring of warp `lane` full, through all phases of bulk copies. Never waits: a lane whose warp is behind must not
 // hold up the others.
@@ -148,8 +149,11 @@ DEVICE void run_phase(const Step& s, Block& b, int phase, void* out, const void*
         if (!waited) {
             if (INPUT == NORMALIZED) load_norm(b.x, norm, in);
             b.grid.wait();
-            if (INPUT == NORMALIZED) normalize_rows(b.x, b.scratch, (const float*)input, epsilon, in, columns, columns);
-            else load_rows(b.x, (const half_t*)input, in, 0, columns, columns);
+            if constexpr (INPUT == NORMALIZED) {
+                NormValues values;
+                load_values(values, (const float*)input, in);
+                normalize(b.x, b.scratch, values, epsilon, in, columns);
+            } else load_rows(b.x, (const half_t*)input, in, 0, columns, columns);
             sync_threads<THREADS>();
             waited = true;
         }
@@ -205,6 +209,7 @@ extern "C" __global__ void __launch_bounds__(THREADS + 32, 1) decode_step(Argume
     for (int i = threadIdx.x; i < layer_count * (int)sizeof(Layer) / 8; i += blockDim.x) ((u64*)table)[i] = ((const u64*)a.layers)[i];
     Step s = {table, a.head, layer_count, hidden, a.mlp, a.vocab, kv_heads, a.expert_width, a.shared_width};
     Routing& routing = *(Routing*)(table + layer_count);
+    float* of_heads = (float*)((unsigned char*)&routing + ROUTING_BYTES);
 #ifdef EXPERTS
     if (threadIdx.x == 0) routing.layers = 0;
 #endif
@@ -220,12 +225,16 @@ extern "C" __global__ void __launch_bounds__(THREADS + 32, 1) decode_step(Argume
         return;
     }
     Block b = {rings, shared, {0, 0}, {0, 0}, (int)threadIdx.x / 32, partial, partial + 2 * WARPS * WARPS * TILE_ROWS,
-               (half_t*)((unsigned char*)&routing + ROUTING_BYTES), 0, {a.barrier, 0}};
+               (half_t*)(of_heads + HEAD_VALUES), 0, {a.barrier, 0}};
 
 #ifdef EXPERTS
     Mixture mixture(s);
 #endif
     int token = a.step[0], position = a.step[1];
+    for (int i = threadIdx.x; i < HALF; i += THREADS) {
+        of_heads[i] = a.cos[(long long)position * HALF + i];
+        of_heads[HALF + i] = a.sin[(long long)position * HALF + i];
+    }
     embed(h, a.embedding, token, hidden);
     b.grid.arrive();
     for (int l = 0; l < layer_count; l++) {
@@ -236,12 +245,21 @@ extern "C" __global__ void __launch_bounds__(THREADS + 32, 1) decode_step(Argume
         for (int e = threadIdx.x; blockIdx.x == gridDim.x - 1 && e < SCORES; e += THREADS) a.scores[e] = 0;
 #endif
         b.grid.arrive();
-        Attention attention = {a.attended, layer.k_cache, layer.v_cache, a.qkv,    a.cos,  a.sin,
+        Attention attention = {a.attended, layer.k_cache, layer.v_cache, a.qkv,    of_heads, of_heads + HALF,
                                a.partials, a.tickets,     position,      kv_heads, splits, a.scale};
 #ifdef HEAD_EXTRAS
         attention.extras = layer.extras, attention.epsilon = a.head_epsilon;
 #endif
-        if (blockIdx.x < kv_heads * HEAD_BLOCKS * splits) prefetch_keys(attention, blockIdx.x);
+        if (blockIdx.x < kv_heads * HEAD_BLOCKS * splits) {
+            prefetch_keys(attention, blockIdx.x);
+            clear_queries((unsigned char*)b.x);
+#if defined(HEAD_EXTRAS) && HEAD_EXTRAS == 1
+            if (layer.extras.gains) {
+                for (int i = threadIdx.x; i < 2 * HEAD_DIM; i += THREADS) of_heads[HEAD_DIM + i] = layer.extras.gains[i];
+                attention.extras.gains = of_heads + HEAD_DIM;
+            }
+#endif
+        }
 #ifdef EXPERTS
         if (s.has_experts(l)) prefetch_router(layer, mixture);
 #endif
@@ -253,11 +271,14 @@ extern "C" __global__ void __launch_bounds__(THREADS + 32, 1) decode_step(Argume
         b.grid.arrive();
 #ifdef EXPERTS
         if (s.has_experts(l)) {
-            run_phase<false, PLAIN, ADD>(s, b, 4 * l + 1, h, a.attended, nullptr, 0, Scoring{layer, a.scores, hidden, {}, 0});
+            Scoring scoring = {layer, a.scores, hidden, {}, 0, -1};
+            int mine = threadIdx.x / 32;  // of the block's tiles; the router's rows are there before its sums
+            if (mine < mixture.down_tiles) scoring.begin(mixture.down_first + mine), scoring.begun = mixture.down_first + mine;
+            run_phase<false, PLAIN, ADD>(s, b, 4 * l + 1, h, a.attended, nullptr, 0, scoring);
             b.grid.arrive();
             experts_up(s, l, b, mixture, routing, a.scores, a.gated, h, a.epsilon);
             b.grid.arrive();
-            experts_down(layer, b, mixture, routing, a.gated, h);
+            experts_down(layer, b, mixture, routing, a.gated, h, a.epsilon);
             b.grid.arrive();
             continue;
         }

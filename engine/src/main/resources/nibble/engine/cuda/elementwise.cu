@@ -184,6 +184,12 @@ extern "C" __global__ void cap(float* x, float most, long long n) {
     if (i < n) x[i] = most * tanhf(x[i] / most);
 }
 
+// out[t, j] = source[t, columns[j]], with -1 and -2 as common.cuh has them.  Grid: rows.  Block: 256.
+extern "C" __global__ void gather_columns(
+    const half_t* source, int source_columns, const int* columns, int n, half_t* out) {
+    gather_columns_of(source + (long long)blockIdx.x * source_columns, columns, n, out + (long long)blockIdx.x * n);
+}
+
 // x *= factor.  Grid: blocks over n / 8.  Block: 256.
 extern "C" __global__ void scale(half_t* x, float factor, long long n) {
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;

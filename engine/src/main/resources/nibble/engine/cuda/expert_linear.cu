@@ -38,8 +38,8 @@ struct Pass {
          int out_rows, int tiles_per_block, int panel_units, int slots) {                                                           \
         if ((int)blockIdx.y >= passes[0].expert) return;                                                                            \
         Pass pass = passes[1 + blockIdx.y];                                                                                         \
-        linear<Units, gated_rows, PLAIN, epilogue>(Linear{out + (long long)pass.first * (columns), weights + pass.expert * stride,  \
-                                                          of_rows ? x : x + (long long)pass.first * in, nullptr, 0, in, out_rows,   \
+        linear<Units, gated_rows, epilogue>(Linear{out + (long long)pass.first * (columns), weights + pass.expert * stride,         \
+                                                          of_rows ? x : x + (long long)pass.first * in, in, out_rows,               \
                                                           tiles_per_block, panel_units, slots, pass.rows,                           \
                                                           of_rows ? sources + pass.first : nullptr});                               \
     }

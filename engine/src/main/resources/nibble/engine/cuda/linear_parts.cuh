@@ -8,8 +8,10 @@
 #include "linear_units.cuh"
 
 constexpr int THREADS = 32 * WARPS;
-constexpr int MAX_NORM_COLUMNS = 16384;  // where the input is normalized here
-constexpr int NORM_VECTORS = (MAX_NORM_COLUMNS + 4 * THREADS - 1) / (4 * THREADS);
+#ifndef NORM_COLUMNS
+#define NORM_COLUMNS 16384  // most columns of an input that is normalized here
+#endif
+constexpr int NORM_VECTORS = (NORM_COLUMNS + 4 * THREADS - 1) / (4 * THREADS);
 
 enum Input { PLAIN, NORMALIZED };
 enum Epilogue { STORE, STORE_FLOAT, ADD, SWIGLU };
@@ -37,45 +39,46 @@ DEVICE void load_norm(half_t* x, const half_t* norm, int in) {
     copy_async_commit();
 }
 
-// x[m, c] = fp16(h[m, c] / sqrt(mean over c of h[m, c]^2 + epsilon) * norm[c]); the mean in fp32, in a fixed order. Row 0 is
-// written last; each thread overwrites the norm's weights that it alone reads. scratch: WARPS * ROWS floats.
-DEVICE void normalize_rows(half_t* x, float* scratch, const float* input, float epsilon, int in, int columns, int stride) {
-    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-    for (int m = ROWS - 1; m >= 0; m--) {
-        const float* h = input + (long long)m * in;
-        float4 values[NORM_VECTORS];
-        float squares = 0;
+// A thread's part of a row that is to be normalized.
+typedef float4 NormValues[NORM_VECTORS];
+
+DEVICE void load_values(NormValues& values, const float* h, int in) {
 #pragma unroll
-        for (int i = 0; i < NORM_VECTORS; i++) {
-            int c = (i * THREADS + threadIdx.x) * 4;
-            values[i] = make_float4(0, 0, 0, 0);
-            if (c < in) values[i] = load_shared_result((const float4*)(h + c));
-        }
-#pragma unroll
-        for (int i = 0; i < NORM_VECTORS; i++) {
-            float4 v = values[i];
-            squares += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
-        }
-        squares = warp_sum(squares);
-        if (lane == 0) scratch[m * WARPS + warp] = squares;
-        copy_async_wait<0>();
-        sync_threads<THREADS>();
-        squares = 0;
-#pragma unroll
-        for (int w = 0; w < WARPS; w++) squares += scratch[m * WARPS + w];
-        float inverse = 1.0f / sqrtf(squares / (float)in + epsilon);
-#pragma unroll
-        for (int i = 0; i < NORM_VECTORS; i++) {
-            int c = (i * THREADS + threadIdx.x) * 4;
-            if (c >= in) break;
-            float4 v = values[i];
-            uint2 w = *(const uint2*)(x + c);
-            *(uint2*)(x + m * stride + c) =
-                make_uint2(pack_half2(v.x * inverse * low_half(w.x), v.y * inverse * high_half(w.x)),
-                           pack_half2(v.z * inverse * low_half(w.y), v.w * inverse * high_half(w.y)));
-        }
-        for (int c = in + threadIdx.x * 8; c < columns; c += THREADS * 8) *(uint4*)(x + m * stride + c) = make_uint4(0, 0, 0, 0);
+    for (int i = 0; i < NORM_VECTORS; i++) {
+        int c = (i * THREADS + threadIdx.x) * 4;
+        values[i] = make_float4(0, 0, 0, 0);
+        if (c < in) values[i] = load_shared_result((const float4*)(h + c));
     }
+}
+
+// x[c] = fp16(h[c] / sqrt(mean over c of h[c]^2 + epsilon) * norm[c]); the mean in fp32, in a fixed order. Each thread overwrites the
+// norm's weights that it alone reads. scratch: WARPS floats, which keep the warps' sums of squares.
+DEVICE void normalize(half_t* x, float* scratch, const NormValues& values, float epsilon, int in, int columns) {
+    int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    float squares = 0;
+#pragma unroll
+    for (int i = 0; i < NORM_VECTORS; i++) {
+        float4 v = values[i];
+        squares += v.x * v.x + v.y * v.y + v.z * v.z + v.w * v.w;
+    }
+    squares = warp_sum(squares);
+    if (lane == 0) scratch[warp] = squares;
+    copy_async_wait<0>();
+    sync_threads<THREADS>();
+    squares = 0;
+#pragma unroll
+    for (int w = 0; w < WARPS; w++) squares += scratch[w];
+    float inverse = 1.0f / sqrtf(squares / (float)in + epsilon);
+#pragma unroll
+    for (int i = 0; i < NORM_VECTORS; i++) {
+        int c = (i * THREADS + threadIdx.x) * 4;
+        if (c >= in) break;
+        float4 v = values[i];
+        uint2 w = *(const uint2*)(x + c);
+        *(uint2*)(x + c) = make_uint2(pack_half2(v.x * inverse * low_half(w.x), v.y * inverse * high_half(w.x)),
+                                      pack_half2(v.z * inverse * low_half(w.y), v.w * inverse * high_half(w.y)));
+    }
+    for (int c = in + threadIdx.x * 8; c < columns; c += THREADS * 8) *(uint4*)(x + c) = make_uint4(0, 0, 0, 0);
 }
 
 // --- output ---------------------------------------------------------------------------------------------------------

@@ -11,6 +11,11 @@ DEVICE float number(const float* start, const float* change, int i) {
     return change == nullptr ? start[i] : __fmul_rn(start[i], __fadd_rn(1.0f, change[i]));
 }
 
+// out[t, j] = source[t, columns[j]], with -1 and -2 as common.cuh has them.  Grid: rows.  Block: 256.
+extern "C" __global__ void gather_columns(const float* source, int source_columns, const int* columns, int n, float* out) {
+    gather_columns_of(source + (long long)blockIdx.x * source_columns, columns, n, out + (long long)blockIdx.x * n);
+}
+
 // --- RMSNorm ------------------------------------------------------------------------------------------------------------
 
 // out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) gain; out may be x.  Grid: rows.  Block: 256.

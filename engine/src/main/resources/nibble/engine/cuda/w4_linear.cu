@@ -8,7 +8,7 @@
 #include "w4.cuh"
 #include "decode_linear.cuh"
 
-LINEAR_ENTRY(w4_linear, W4Units, false, PLAIN, STORE)
+LINEAR_ENTRY(w4_linear, W4Units, STORE)
 
 // For the launcher: threads, warps, bytes and columns of a unit, rows of a tile, bytes of partial sums and scratch.
 extern "C" __constant__ int w4_linear_launch[6] = {

@@ -19,7 +19,17 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Texts of a mixture together: each expert multiplies the rows that several of them send to it. */
 class BatchMixturesTest {
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4"})
+    @ValueSource(
+            strings = {
+                "mixtral",
+                "qwen2-moe",
+                "qwen3-moe",
+                "olmoe",
+                "gpt-oss",
+                "gpt-oss-mxfp4",
+                "deepseek2-lite",
+                "deepseek2"
+            })
     void texts_together_are_those_of_each_alone(String name) {
         int[] ids = ArchitecturesTest.Expected.of(name).ids();
         try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(name));

@@ -85,7 +85,7 @@ class CudaBackendTest {
             case K -> GgufType.IQ4_XS;
             case V -> GgufType.Q5_1;
             case O -> GgufType.Q3_K;
-            case GATE, UP -> GgufType.Q4_1;
+            case GATE, UP, Q_A, Q_B, KV_A, KV_B -> GgufType.Q4_1;
             case DOWN -> GgufType.Q5_0;
         }),
         K_AND_V_TOGETHER(GgufType.IQ4_NL, GgufType.IQ4_XS, (linear, _) -> switch (linear) {

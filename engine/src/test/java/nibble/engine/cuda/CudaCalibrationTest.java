@@ -3,8 +3,8 @@ package nibble.engine.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.within;
 
+import nibble.checkpoint.inspect.ModelShape;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.ModelShape;
 import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.Streams;
 import org.junit.jupiter.api.Test;

@@ -40,7 +40,18 @@ class CudaMixturesTest {
      * moves its logits, and those of tokens behind it, by more.
      */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "mixtral-fused", "qwen2-moe", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4"})
+    @ValueSource(
+            strings = {
+                "mixtral",
+                "mixtral-fused",
+                "qwen2-moe",
+                "qwen3-moe",
+                "olmoe",
+                "gpt-oss",
+                "gpt-oss-mxfp4",
+                "deepseek2-lite",
+                "deepseek2"
+            })
     void every_mixture_gives_the_logits_of_transformers(String name) {
         ArchitecturesTest.Expected expected = ArchitecturesTest.Expected.of(name);
         float bound = 2 * 8192 * expected.fp32Error();

@@ -210,7 +210,7 @@ class DivergencePassTest {
         Map<String, Parameter> named = new LinkedHashMap<>();
         for (int i = 0; i < model.layers().size(); i++) {
             TunedLayer layer = model.layers().get(i);
-            for (Linear linear : Linear.values()) {
+            for (Linear linear : Linear.SEVEN) {
                 String name = i + "." + linear.name().toLowerCase(java.util.Locale.ROOT);
                 named.put(name, layer.scales(linear));
                 if (!layer.positions().isEmpty()) {
@@ -254,7 +254,7 @@ class DivergencePassTest {
         for (int i = 0; i < config.layers(); i++) {
             DecoderLayer there = original.layers().get(i);
             Map<Linear, Weight> weights = new EnumMap<>(Linear.class);
-            for (Linear linear : Linear.values()) {
+            for (Linear linear : Linear.SEVEN) {
                 weights.put(
                         linear,
                         new QuantizedWeight(

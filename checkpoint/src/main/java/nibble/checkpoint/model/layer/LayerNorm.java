@@ -1,9 +1,18 @@
 package nibble.checkpoint.model.layer;
 
-/** Lists the places where a decoder layer may have an RMSNorm over the width of the residual stream. */
+/**
+ * Lists the places where a decoder layer may have a norm: over the width of the residual stream, or over that of the
+ * vectors of {@link LatentAttention}.
+ */
 public enum LayerNorm {
     /** Of the residual stream, in front of q, k and v. */
     ATTENTION_IN("attn_norm"),
+
+    /** Of the vector that queries come from. */
+    QUERY_LATENT("attn_q_a_norm"),
+
+    /** Of the vector that keys and values come from. */
+    KEY_VALUE_LATENT("attn_kv_a_norm"),
 
     /** Of what o gives, before it is added to the residual stream. */
     ATTENTION_OUT("post_attention_norm"),
@@ -18,6 +27,11 @@ public enum LayerNorm {
 
     LayerNorm(String ggufName) {
         this.ggufName = ggufName;
+    }
+
+    /** Returns whether it is over the width of the residual stream. */
+    public boolean isOfStream() {
+        return this != QUERY_LATENT && this != KEY_VALUE_LATENT;
     }
 
     /** Returns GGUF's name of its gain, between {@code blk.N.} and {@code .weight}. */

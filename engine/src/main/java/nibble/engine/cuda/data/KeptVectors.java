@@ -24,6 +24,7 @@ public final class KeptVectors {
     private final HostTransfers transfers;
     private final CudaStream stream;
     private final Map<float[], DeviceMemory.Buffer> singles = new IdentityHashMap<>();
+    private final Map<int[], DeviceMemory.Buffer> columns = new IdentityHashMap<>();
     private final Map<RotaryTable, DeviceMemory.Buffer> angles = new IdentityHashMap<>();
     private int holders;
     private long keptBytes;
@@ -49,6 +50,11 @@ public final class KeptVectors {
         return kept(singles, vector, MemorySegment.ofArray(vector));
     }
 
+    /** Returns numbers of columns. */
+    public DeviceMemory.Buffer columns(int[] list) {
+        return kept(columns, list, MemorySegment.ofArray(list));
+    }
+
     /** Uploads a vector rounded to fp16, as the decode step reads norms; the caller's. */
     public DeviceMemory.Buffer bringHalf(float[] vector) {
         short[] bits = new short[vector.length];
@@ -60,9 +66,10 @@ public final class KeptVectors {
         return buffer;
     }
 
-    private DeviceMemory.Buffer kept(Map<float[], DeviceMemory.Buffer> buffers, float[] vector, MemorySegment values) {
+    private <T> DeviceMemory.Buffer kept(Map<T, DeviceMemory.Buffer> buffers, T vector, MemorySegment values) {
         if (holders == 0 && keptBytes >= MOST_BYTES && !buffers.containsKey(vector)) {
-            forget(buffers);
+            forget(columns);
+            forget(singles);
             keptBytes = 0;
         }
         return buffers.computeIfAbsent(vector, _ -> {

@@ -165,7 +165,7 @@ public final class CudaGradients implements GradientOperations {
     /** Returns the device memory that the gradient of a weight takes. */
     static long pieceBytes(ModelConfig config) {
         long most = 0;
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             int in = config.inFeatures(linear);
             int rows = pieceRows(config.outFeatures(linear), in);
             most = Math.max(most, DeviceMemory.rounded((long) Float.BYTES * rows * in));

@@ -123,6 +123,20 @@ final class SingleLayers implements LayerOperations {
     }
 
     @Override
+    public void gatherColumns(Matrix source, int[] columns, Matrix target) {
+        Extents.gatherColumns(source, columns, target);
+        card.rows(
+                FILE,
+                "gather_columns",
+                source.rows(),
+                address(source),
+                source.columns(),
+                vectors.columns(columns).address(),
+                columns.length,
+                address(target));
+    }
+
+    @Override
     public void addBias(float[] bias, Matrix into) {
         Extents.require("addBias", "into", into, into.rows(), bias.length);
         card.blocks(

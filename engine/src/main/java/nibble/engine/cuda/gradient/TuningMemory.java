@@ -81,7 +81,7 @@ public final class TuningMemory {
     /** Counts the positions of all codes with Adam's means, and the gradients of one layer's. */
     private long positions() {
         long bytes = 0;
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             long size = (long) config.outFeatures(linear) * config.inFeatures(linear);
             bytes += config.layers() * CudaPositions.bytes(size) + DeviceMemory.rounded(Float.BYTES * size);
         }
@@ -116,7 +116,7 @@ public final class TuningMemory {
 
     private long layerCodes() {
         long bytes = 0;
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             int in = config.inFeatures(linear);
             bytes += CudaCodes.bytes(config.outFeatures(linear), in, spec.groups(in), spec.codesPerByte());
         }
@@ -127,7 +127,7 @@ public final class TuningMemory {
     private long parameters() {
         long bytes = 4 * CudaParameter.bytes(config.hiddenSize());
         long gradients = 0;
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             long scales = (long) config.outFeatures(linear) * spec.groups(config.inFeatures(linear));
             bytes += CudaParameter.bytes(scales);
             gradients += DeviceMemory.rounded(Float.BYTES * scales);
@@ -138,7 +138,7 @@ public final class TuningMemory {
     /** Counts a layer's weights in fp32. */
     private long expanded() {
         long bytes = 0;
-        for (Linear linear : Linear.values()) {
+        for (Linear linear : Linear.SEVEN) {
             bytes += DeviceMemory.rounded((long) Float.BYTES * config.outFeatures(linear) * config.inFeatures(linear));
         }
         return bytes;

@@ -4,8 +4,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
 
+import nibble.checkpoint.inspect.ModelShape;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.model.ModelShape;
 import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.GradientOperations.Room;
 import nibble.engine.gradient.DivergencePass;

@@ -1,4 +1,4 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.inspect;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import nibble.checkpoint.model.ModelConfig;
 
 /**
  * Holds the extents of a model, for what needs no weights: plans, and measurements on random ones.

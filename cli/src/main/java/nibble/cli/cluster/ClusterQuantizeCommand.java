@@ -1,0 +1,110 @@
+package nibble.cli.cluster;
+
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.core.type.TypeReference;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.Callable;
+import nibble.cli.option.InputException;
+import nibble.cli.option.InputFile;
+import nibble.cli.terminal.ExitCode;
+import nibble.cli.terminal.StopOnSignal;
+import nibble.cli.terminal.Terminal;
+import nibble.cluster.quantize.TaskFolder;
+import nibble.cluster.spark.Cluster;
+import nibble.files.FileSize;
+import nibble.files.Reasons;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Parameters;
+
+@Command(
+        name = "quantize",
+        description =
+                "Quantizes many models, or one in many ways, a row of JOBS.json each: [{\"model\": \"M\", \"out\":"
+                        + " \"O\", \"options\": [\"--method\", \"awq\"]}, …]. A row does what 'nibble quantize M O"
+                        + " OPTIONS…' does. Rows whose folder is there already are left out.",
+        mixinStandardHelpOptions = true,
+        sortOptions = false)
+final class ClusterQuantizeCommand implements Callable<Integer> {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final TypeReference<List<QuantizeRow>> ROWS = new TypeReference<>() {};
+
+    private final Terminal terminal;
+
+    @Parameters(paramLabel = "JOBS.json", description = "The rows. Paths are the same on every host.")
+    @SuppressWarnings("NullAway.Init")
+    private Path jobs;
+
+    @Mixin
+    private ExecutorOptions executors = new ExecutorOptions();
+
+    @Mixin
+    private ClusterOptions options = new ClusterOptions();
+
+    ClusterQuantizeCommand(Terminal terminal) {
+        this.terminal = terminal;
+    }
+
+    @Override
+    public Integer call() {
+        InputFile.require("", jobs);
+        List<QuantizeRow> rows = rows();
+        for (int i = 0; i < rows.size(); i++) {
+            rows.get(i).check(i);
+        }
+        options.check(terminal);
+        try (StopOnSignal stop = new StopOnSignal(terminal);
+                Cluster cluster = options.open(stop.signal())) {
+            cluster.run("rows of " + jobs, rows, new QuantizeRow.Task(executors.device()), (index, said) -> {
+                terminal.out().println(rows.get(index).out() + ": " + said);
+                terminal.out().flush();
+            });
+            sweep(rows);
+        }
+        return ExitCode.DONE;
+    }
+
+    private List<QuantizeRow> rows() {
+        List<QuantizeRow> rows;
+        try {
+            if (Files.size(jobs) > FileSize.parse("64MB")) {
+                throw new InputException(jobs + ": more than 64 MB is no list of rows");
+            }
+            rows = JSON.readValue(Files.readString(jobs), ROWS);
+        } catch (JacksonException e) {
+            throw new InputException(
+                    jobs + ": a list of {\"model\", \"out\", \"options\"} is expected: " + Reasons.of(e));
+        } catch (IOException e) {
+            throw new InputException(jobs + ": cannot be read: " + Reasons.of(e));
+        }
+        Set<String> outs = new HashSet<>();
+        for (int i = 0; i < rows.size(); i++) {
+            QuantizeRow row = rows.get(i);
+            if (row == null || row.model() == null || row.out() == null) {
+                throw new InputException(jobs + ": row " + i + " (counted from 0) lacks model or out");
+            }
+            if (!outs.add(row.out())) {
+                throw new InputException(
+                        jobs + ": row " + i + " (counted from 0) has the out of another row, " + row.out());
+            }
+        }
+        return rows;
+    }
+
+    private void sweep(List<QuantizeRow> rows) {
+        for (QuantizeRow row : rows) {
+            try {
+                TaskFolder.sweep(Path.of(row.out()));
+            } catch (IOException e) {
+                terminal.note("warning: what a lost task left beside " + row.out() + " could not be deleted: "
+                        + Reasons.of(e));
+            }
+        }
+    }
+}

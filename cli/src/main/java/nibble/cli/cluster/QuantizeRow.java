@@ -1,0 +1,93 @@
+package nibble.cli.cluster;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.io.PrintWriter;
+import java.io.Serializable;
+import java.io.StringReader;
+import java.io.StringWriter;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import nibble.cli.command.QuantizeCommand;
+import nibble.cli.option.ModelArgument;
+import nibble.cli.option.UsageException;
+import nibble.cli.terminal.Terminal;
+import nibble.cluster.quantize.TaskFolder;
+import nibble.cluster.spark.ClusterException;
+import nibble.cluster.spark.ClusterTask;
+import nibble.cluster.spark.TaskPlace;
+import picocli.CommandLine;
+
+/**
+ * A model to quantize, as {@code nibble quantize MODEL OUT OPTIONS…} does it.
+ *
+ * @param options of that command
+ */
+record QuantizeRow(String model, String out, List<String> options) implements Serializable {
+    QuantizeRow {
+        options = List.copyOf(options);
+    }
+
+    /**
+     * Checks the options before any work.
+     *
+     * @throws UsageException if the command would reject them
+     */
+    void check(int number) {
+        try {
+            parse(silent(new StringWriter()), Path.of(out), List.of());
+        } catch (CommandLine.ParameterException e) {
+            throw new UsageException("row " + number + " (" + out + "): " + e.getMessage());
+        }
+    }
+
+    private static Terminal silent(StringWriter text) {
+        PrintWriter writer = new PrintWriter(text);
+        return new Terminal(writer, writer, false, new BufferedReader(new StringReader("")), System.getenv());
+    }
+
+    private QuantizeCommand parse(Terminal terminal, Path to, List<String> more) {
+        QuantizeCommand command = new QuantizeCommand(terminal);
+        List<String> all = new ArrayList<>(List.of(model, to.toString()));
+        all.addAll(options);
+        all.addAll(more);
+        new CommandLine(command)
+                .setCaseInsensitiveEnumValuesAllowed(true)
+                .registerConverter(ModelArgument.class, ModelArgument::new)
+                .parseArgs(all.toArray(String[]::new));
+        return command;
+    }
+
+    /** Makes a row's folder under a name of the task's own, which then takes the row's, and returns what was said. */
+    record Task(String device) implements ClusterTask<QuantizeRow, String> {
+        @Override
+        public String run(QuantizeRow row, TaskPlace place) {
+            Path out = Path.of(row.out());
+            if (Files.exists(out)) {
+                return "was there already";
+            }
+            List<String> more = new ArrayList<>();
+            if (!row.options().contains("--device")) {
+                more.addAll(List.of("--device", place.device(device)));
+            }
+            if (!row.options().contains("--threads")) {
+                more.addAll(List.of("--threads", Integer.toString(place.threads())));
+            }
+            StringWriter said = new StringWriter();
+            try (TaskFolder folder = TaskFolder.of(out, place.attempt())) {
+                row.parse(silent(said), folder.path(), more).call();
+                folder.commit();
+            } catch (UsageException e) {
+                throw new ClusterException(out + ": " + e.getMessage());
+            } catch (IOException e) {
+                throw new java.io.UncheckedIOException(out + ": cannot be given its name", e);
+            }
+            return said.toString()
+                    .lines()
+                    .filter(line -> line.startsWith("warning"))
+                    .reduce("done", (a, b) -> a + "; " + b);
+        }
+    }
+}

@@ -1,0 +1,158 @@
+package nibble.cluster;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Random;
+import java.util.concurrent.atomic.AtomicBoolean;
+import nibble.calibrate.CheckpointQuantizer;
+import nibble.calibrate.job.BestSettings;
+import nibble.calibrate.job.Method;
+import nibble.calibrate.job.ProgressListener;
+import nibble.calibrate.job.QuantizationJob;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.job.QuantizeOptions;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
+import nibble.cluster.quantize.ClusterLayers;
+import nibble.cluster.spark.ClusterException;
+import nibble.convert.RandomCheckpoint;
+import nibble.datasets.TokenBlocks;
+import nibble.engine.Backends;
+import nibble.engine.backend.QuantizationDevices;
+import nibble.files.output.StopSignal;
+import nibble.files.output.StoppedException;
+import nibble.pack.QuantizationSpec;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.extension.ExtendWith;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Layers that executors make are those of one machine, to the last bit, whatever is lost meanwhile. */
+@ExtendWith(LocalExecutors.class)
+class ClusterQuantizationTest {
+    private static final int LAYERS = 6;
+
+    @TempDir
+    Path temp;
+
+    private Path model;
+
+    @BeforeEach
+    void make() throws IOException {
+        model = RandomCheckpoint.write(
+                temp.resolve("model"),
+                Map.of(),
+                RandomCheckpoint.config().replace("\"num_hidden_layers\": 2", "\"num_hidden_layers\": " + LAYERS));
+    }
+
+    private static TokenBlocks blocks() {
+        Random random = new Random(3);
+        int[][] blocks = new int[6][32];
+        for (int[] block : blocks) {
+            for (int i = 0; i < block.length; i++) {
+                block[i] = random.nextInt(48);
+            }
+        }
+        return new TokenBlocks(blocks, 200, "random ids");
+    }
+
+    private static QuantizeOptions options(Method method) {
+        return new QuantizeOptions(
+                method, new QuantizationSpec(4, 32), QuantizedFormat.AWQ_GEMM, 30_000, 2, false, BestSettings.NO_STEPS);
+    }
+
+    private static QuantizationJob job(Checkpoint source, Method method) {
+        return new QuantizationJob(
+                source, method == Method.RTN ? Optional.empty() : Optional.of(blocks()), options(method));
+    }
+
+    private Map<String, String> here(Method method) throws IOException {
+        Path out = temp.resolve("here-" + method.label());
+        try (Checkpoint source = Checkpoint.open(model);
+                QuantizationDevices devices = QuantizationDevices.of(Backends.open("cpu", 2))) {
+            CheckpointQuantizer.quantize(
+                    job(source, method), out, false, devices, ProgressListener.NONE, new StopSignal());
+        }
+        return FolderHashes.of(out);
+    }
+
+    private void spread(Path out, Method method, boolean resume, ProgressListener listener, StopSignal stop) {
+        try (Checkpoint source = Checkpoint.open(model)) {
+            ClusterLayers.quantize(
+                    LocalExecutors.cluster(),
+                    job(source, method),
+                    model.toString(),
+                    out,
+                    resume,
+                    temp.resolve("shared").toUri().toString(),
+                    listener,
+                    stop);
+        }
+    }
+
+    @Test
+    void layers_have_the_same_bytes_though_an_executor_is_killed_in_the_middle() throws IOException {
+        AtomicBoolean killed = new AtomicBoolean();
+        Path out = temp.resolve("out");
+
+        spread(
+                out,
+                Method.AWQ,
+                false,
+                new ProgressListener() {
+                    @Override
+                    public void layerFinished(int layer, QuantizationReport.Layer report, double seconds) {
+                        if (killed.compareAndSet(false, true)) {
+                            LocalExecutors.killOne();
+                        }
+                    }
+                },
+                new StopSignal());
+
+        assertThat(killed).isTrue();
+        assertThat(FolderHashes.of(out)).isEqualTo(here(Method.AWQ)).hasSizeGreaterThan(5);
+        assertThat(temp.resolve("shared")).isEmptyDirectory();
+    }
+
+    @Test
+    void a_driver_that_stopped_goes_on_and_ends_in_the_same_bytes() throws IOException {
+        Path out = temp.resolve("out");
+        StopSignal stop = new StopSignal();
+        ProgressListener stops = new ProgressListener() {
+            @Override
+            public void layerFinished(int layer, QuantizationReport.Layer report, double seconds) {
+                if (layer == 1) {
+                    stop.raise();
+                }
+            }
+        };
+
+        assertThatThrownBy(() -> spread(out, Method.AWQ, false, stops, stop)).isInstanceOf(StoppedException.class);
+        assertThat(out).doesNotExist();
+        spread(out, Method.AWQ, true, ProgressListener.NONE, new StopSignal());
+
+        assertThat(FolderHashes.of(out)).isEqualTo(here(Method.AWQ));
+    }
+
+    @Test
+    void plain_rounding_needs_no_stream() throws IOException {
+        Path out = temp.resolve("out");
+
+        spread(out, Method.RTN, false, ProgressListener.NONE, new StopSignal());
+
+        assertThat(FolderHashes.of(out)).isEqualTo(here(Method.RTN));
+    }
+
+    @Test
+    void method_best_says_why_its_layers_are_not_shared_out() {
+        assertThatThrownBy(
+                        () -> spread(temp.resolve("out"), Method.BEST, false, ProgressListener.NONE, new StopSignal()))
+                .isInstanceOf(ClusterException.class)
+                .hasMessageContaining("--method awq or rtn");
+    }
+}
