@@ -46,7 +46,7 @@ import org.junit.jupiter.api.io.TempDir;
 class ClusterEvaluationTest {
     private static final String MODEL = BundledModel.FOLDER.toString();
     private static final int CONTEXT = 128;
-    private static final int WINDOWS = 24;
+    private static final int WINDOWS = 16;
     private static final Map<String, String> JOB = Map.of("job", "test");
 
     private final Cluster cluster = LocalExecutors.cluster();
@@ -103,7 +103,7 @@ class ClusterEvaluationTest {
     private static String tasks(
             LanguageModel model, Tokenizer tokenizer, String device, ResultJournal journal, TaskProgress progress) {
         EvaluationOptions options =
-                new EvaluationOptions(Preset.LM_EVAL_0_4_9_1, OptionalInt.of(0), OptionalInt.of(3), false, true, true);
+                new EvaluationOptions(Preset.LM_EVAL_0_4_9_1, OptionalInt.of(0), OptionalInt.of(2), false, true, true);
         EvaluatedModel subject = new EvaluatedModel("wiki-7m", device, model, tokenizer, 1, 2, Set.of(2));
         return EvaluationJson.text(TaskEvaluation.run(
                 subject,
@@ -135,10 +135,10 @@ class ClusterEvaluationTest {
         }
 
         assertThat(withoutTimes(spread)).isEqualTo(withoutTimes(alone));
-        assertThat(Files.readAllLines(file)).hasSize(1 + 9);
+        assertThat(Files.readAllLines(file)).hasSize(1 + 6);
         String resumed = here((model, tokenizer, device) -> {
             try (ResultJournal journal = ResultJournal.open(file, JOB)) {
-                assertThat(journal.entries()).isEqualTo(9);
+                assertThat(journal.entries()).isEqualTo(6);
                 return tasks(model, tokenizer, device, journal, (_, _, _) -> {});
             }
         });

@@ -35,7 +35,7 @@ import org.junit.jupiter.api.io.TempDir;
 /** Layers that executors make are those of one machine, to the last bit, whatever is lost meanwhile. */
 @ExtendWith(LocalExecutors.class)
 class ClusterQuantizationTest {
-    private static final int LAYERS = 6;
+    private static final int LAYERS = 4;
 
     @TempDir
     Path temp;

@@ -27,7 +27,7 @@ import picocli.CommandLine;
  */
 record QuantizeRow(String model, String out, List<String> options) implements Serializable {
     QuantizeRow {
-        options = List.copyOf(options);
+        options = options == null ? List.of() : List.copyOf(options);
     }
 
     /**
