@@ -113,8 +113,8 @@ public final class Checkpoint implements AutoCloseable {
             }
             ModelConfig config = ModelConfig.read(configJson);
             List<Finding> remarks = new ArrayList<>();
-            SequencedMap<String, StoredTensor> tensors =
-                    WrappedNames.unwrap(folder, WeightFiles.map(folder, FolderNames.of(folder), arena), remarks::add);
+            SequencedMap<String, StoredTensor> tensors = WrappedNames.ofText(
+                    config, folder, WeightFiles.map(folder, FolderNames.of(folder), arena), remarks::add);
             Map<String, Supplier<GgufBlocks>> blocks = new HashMap<>();
             tensors = InterleavedExperts.split(config, FusedExperts.split(config, tensors), blocks);
             ModelConfig meant =

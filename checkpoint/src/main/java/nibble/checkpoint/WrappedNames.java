@@ -3,14 +3,18 @@ package nibble.checkpoint;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Optional;
 import java.util.SequencedMap;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.Finding;
+import nibble.checkpoint.source.StrictJson;
+import nibble.checkpoint.source.TextConfig;
 import nibble.checkpoint.tensor.StoredTensor;
 
 /**
@@ -45,7 +49,33 @@ final class WrappedNames {
     private static final Pattern ADAPTER = Pattern.compile(
             ".*\\b(lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector|base_layer|modules_to_save|ia3_l)\\b.*");
 
+    /** Tensors of a decoder of text. */
+    private static final Pattern DECODER = Pattern.compile("(model\\.(embed_tokens|layers|norm)|lm_head)\\..*");
+
     private WrappedNames() {}
+
+    /**
+     * The tensors of a model's decoder of text under their names without wrappers; of a model that takes text alone
+     * all.
+     *
+     * @param folder whose config.json tells whether the model has other parts
+     * @param notes told of parts that are left out, or of wrappers that other loaders do not take
+     */
+    static SequencedMap<String, StoredTensor> ofText(
+            ModelConfig config, Path folder, SequencedMap<String, StoredTensor> tensors, Consumer<Finding> notes) {
+        Optional<String> larger = TextConfig.className(StrictJson.readObject(folder.resolve("config.json")));
+        if (larger.isEmpty()) {
+            return unwrap(folder, tensors, notes);
+        }
+        notes.accept(Finding.warning(
+                "modalities",
+                folder + ": " + larger.get() + " takes more than text; only its decoder of text is read, and an output"
+                        + " holds that alone, as a " + config.architecture().className()));
+        // Names of the parts of such a model are no mistake.
+        SequencedMap<String, StoredTensor> text = new LinkedHashMap<>(unwrap(folder, tensors, _ -> {}));
+        text.keySet().removeIf(name -> !DECODER.matcher(name).matches());
+        return text;
+    }
 
     /**
      * The tensors under their names without wrappers, in the same order.

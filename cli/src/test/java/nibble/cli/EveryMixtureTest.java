@@ -207,6 +207,35 @@ class EveryMixtureTest {
         assertThat(Files.mismatch(read.resolve(file), plain.resolve(file))).isNotNegative();
     }
 
+    @Test
+    void a_folder_of_gpt_oss_says_which_programs_do_not_load_it() throws IOException {
+        Path model = model("gpt-oss-mxfp4");
+        TerminalCapture terminal = new TerminalCapture();
+        Path rtn = folder.resolve("rtn");
+        String[] quantize = {
+            "quantize", model.toString(), rtn.toString(), "--method", "rtn", "--group-size", "32", "--device", "cpu"
+        };
+        assertThat(terminal.run(quantize)).isZero();
+        String note = "transformers 5.17 does not load gpt-oss's experts from tensors of their own";
+        assertThat(terminal.err()).contains(note);
+        assertThat(TinyModel.run("verify", rtn)).contains(note);
+    }
+
+    /** Experts that are in MXFP4 stay as they are; those that are not can be rounded to it. */
+    @Test
+    void mxfp4_is_kept_and_made() throws IOException {
+        Path published = model("gpt-oss-mxfp4");
+        Path kept = folder.resolve("kept");
+        TinyModel.run("convert", published, kept, "--format", "gguf", "--type", "Q4_K_M");
+        Path again = folder.resolve("again");
+        TinyModel.run("convert", published, again, "--format", "gguf", "--type", "MXFP4_MOE");
+        for (Path file :
+                List.of(kept.resolve("gpt-oss-mxfp4-Q4_K_M.gguf"), again.resolve("gpt-oss-mxfp4-MXFP4_MOE.gguf"))) {
+            assertThat(TinyModel.run("inspect", file)).contains("MXFP4");
+            assertThat(perplexity(file)).isBetween(perplexity(published) / 2, 2 * perplexity(published));
+        }
+    }
+
     @ParameterizedTest
     @CsvSource({
         "qwen2-moe, layer 1 without experts has no form in GGUF",

@@ -136,16 +136,13 @@ public final class CheckpointConverter {
     }
 
     private List<String> notes() {
-        return target instanceof Target.Packed(QuantizedFormat format)
-                ? format
-                        .loaderNote(
-                                config.quantization()
-                                        .map(QuantizationConfig::symmetric)
-                                        .orElse(false),
-                                config.experts().isPresent())
-                        .stream()
-                        .toList()
-                : List.of();
+        Optional<String> ofFormat = target instanceof Target.Packed(QuantizedFormat format)
+                ? format.loaderNote(
+                        config.quantization().map(QuantizationConfig::symmetric).orElse(false),
+                        config.experts().isPresent())
+                : Optional.empty();
+        return Stream.concat(config.architecture().expertsNote().stream(), ofFormat.stream())
+                .toList();
     }
 
     private List<Item> items() {

@@ -10,6 +10,7 @@ import java.lang.foreign.Arena;
 import java.lang.foreign.ValueLayout;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -141,6 +142,30 @@ public class MixturesTest {
     @Test
     void another_number_of_fused_experts_is_refused() throws IOException {
         assertRefused("mixtral-fused", "num_local_experts", 4, "found shape [5, 32, 32]");
+    }
+
+    @Test
+    void another_number_of_experts_in_mxfp4_is_refused() throws IOException {
+        assertRefused("gpt-oss-mxfp4", "num_local_experts", 3, "config.json asks for [3, 32], 3 experts");
+    }
+
+    @Test
+    void another_limit_of_gate_and_up_is_refused() throws IOException {
+        assertRefused("gpt-oss", "swiglu_limit", 5, "swiglu_limit 5.0 is not supported; supported: 7.0");
+    }
+
+    @Test
+    void blocks_without_their_scales_are_refused() throws IOException {
+        Path folder = ArchitecturesTest.folder("gpt-oss-mxfp4");
+        Files.copy(folder.resolve("config.json"), temp.resolve("config.json"));
+        byte[] file = Files.readAllBytes(folder.resolve("model.safetensors"));
+        String text = new String(file, StandardCharsets.ISO_8859_1);
+        String other = text.replace("layers.1.mlp.experts.down_proj_scales", "layers.1.mlp.experts.down_proj_others");
+        Files.write(temp.resolve("model.safetensors"), other.getBytes(StandardCharsets.ISO_8859_1));
+        assertThatThrownBy(() -> Checkpoint.open(temp))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("model.layers.1.mlp.experts.down_proj_blocks is there without model.layers.1.mlp"
+                        + ".experts.down_proj_scales");
     }
 
     private void assertRefused(String model, String key, int value, String message) throws IOException {

@@ -128,6 +128,14 @@ public class Architecture {
         return false;
     }
 
+    /**
+     * Returns a note for a user on the programs that load experts as they are written, a tensor each, in words; empty
+     * where the known ones do.
+     */
+    public Optional<String> expertsNote() {
+        return Optional.empty();
+    }
+
     /** Returns whether weights quantized so are read as a source, like dense ones: {@code quant_method}. */
     boolean readsAsDense(String method) {
         return false;

@@ -32,7 +32,6 @@ public final class Architectures {
             Map.entry("DeepseekV3ForCausalLM", "experts chosen by a sigmoid and a bias"),
             Map.entry("Llama4ForCausalLM", "mixture of experts, layers without rope"),
             Map.entry("Llama4ForConditionalGeneration", "mixture of experts, layers without rope"),
-            Map.entry("Gemma3ForConditionalGeneration", "text and images"),
             Map.entry("PhiForCausalLM", "LayerNorm, biases of all linears"),
             Map.entry("Phi4MMForCausalLM", "several modalities"),
             Map.entry("CohereForCausalLM", "LayerNorm, attention and MLP side by side"),

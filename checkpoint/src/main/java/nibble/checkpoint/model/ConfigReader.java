@@ -9,6 +9,7 @@ import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.model.quantization.QuantizationConfig;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
+import nibble.checkpoint.source.TextConfig;
 import nibble.checkpoint.tensor.DType;
 
 /** Reads config.json: what an architecture says and transformers assumes, checked. */
@@ -19,7 +20,8 @@ final class ConfigReader {
     private ConfigReader() {}
 
     /** @see ModelConfig#of */
-    static ModelConfig read(Path configJson, ObjectNode json) {
+    static ModelConfig read(Path configJson, ObjectNode whole) {
+        ObjectNode json = TextConfig.of(configJson, whole);
         ConfigKeys keys = new ConfigKeys(configJson, json, "");
         Architecture architecture = Architectures.of(keys);
         ConfigDefaults defaults = architecture.defaults();

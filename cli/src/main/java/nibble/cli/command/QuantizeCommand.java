@@ -115,6 +115,7 @@ public final class QuantizeCommand implements Callable<Integer> {
                     terminal);
             QuantizeOptions options = asked.options();
             tuningNote(options);
+            checkpoint.config().architecture().expertsNote().ifPresent(terminal::note);
             options.format()
                     .loaderNote(
                             options.spec().symmetric(),

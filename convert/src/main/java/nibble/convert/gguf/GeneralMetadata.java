@@ -20,6 +20,8 @@ import nibble.checkpoint.gguf.GgufValue.I32;
 import nibble.checkpoint.gguf.GgufValue.Text;
 import nibble.checkpoint.gguf.GgufValue.Texts;
 import nibble.checkpoint.gguf.GgufValue.U32;
+import nibble.checkpoint.model.Experts;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.origin.FrontMatter;
 import nibble.checkpoint.origin.Origin;
 import org.jspecify.annotations.Nullable;
@@ -80,7 +82,7 @@ final class GeneralMetadata {
             general.names(ModelNameParts.of(path, parameters));
         }
         general.names(ModelNameParts.of(repository.orElse(folderName), parameters));
-        general.absent("size_label", sizeLabel(parameters));
+        general.absent("size_label", sizeLabel(source.config(), parameters));
         if (mix.isQuantized()) {
             general.text("quantized_by", "Nibble");
         }
@@ -211,6 +213,17 @@ final class GeneralMetadata {
     }
 
     /** A number of weights in two digits at least, as 7.1M or 13B. */
+    /** A mixture's has the number of experts, and the weights of a model with one of them. */
+    private static String sizeLabel(ModelConfig config, long parameters) {
+        if (config.experts().isEmpty()) {
+            return sizeLabel(parameters);
+        }
+        Experts experts = config.experts().get();
+        long layers = config.layers() - experts.denseLayers().size();
+        long ofOneExpert = layers * 3 * experts.width() * config.hiddenSize();
+        return experts.count() + "x" + sizeLabel(parameters - ofOneExpert * (experts.count() - 1));
+    }
+
     static String sizeLabel(long parameters) {
         double scaled = parameters;
         String suffix = "K";

@@ -25,6 +25,8 @@ record LatentTensors(ModelConfig config, GgufMix mix, boolean exact, SourceTenso
     }
 
     /**
+     * Returns the two tensors.
+     *
      * @param sources names of the tensors that hold the linear
      * @param numbers its rows
      */

@@ -67,6 +67,10 @@ final class LoaderRules {
         }
         LoaderRules rules = new LoaderRules(checkpoint, findings);
         QuantizationConfig quantization = checkpoint.config().quantization().get();
+        rules.config
+                .architecture()
+                .expertsNote()
+                .ifPresent(note -> findings.accept(Finding.warning("loaders", rules.file + ": " + note)));
         switch (quantization.format()) {
             case AWQ_GEMM -> rules.awq(object);
             case GPTQ, GPTQ_V2 -> rules.gptq(object, quantization);
