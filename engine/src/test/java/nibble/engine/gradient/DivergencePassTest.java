@@ -258,7 +258,7 @@ class DivergencePassTest {
                 weights.put(
                         linear,
                         new QuantizedWeight(
-                                linear(i, linear.ordinal(), config.outFeatures(linear), config.inFeatures(linear))));
+                                linear(i, Linear.SEVEN.indexOf(linear), config.outFeatures(linear), config.inFeatures(linear))));
             }
             layers.add(DecoderLayer.of(there.inputNorm(), weights, there.postAttentionNorm(), there.extras()));
         }
