@@ -34,7 +34,9 @@ final class ClusterOptions {
     @Option(
             names = "--executor-memory",
             paramLabel = "SIZE",
-            description = "Java heap of an executor, such as 8g; weights lie in mapped files beside it. Default: 2g.")
+            description =
+                    "Java heap of an executor, such as 8g; weights lie in mapped files beside it. Default: 2g, or what"
+                            + " local-cluster says.")
     private @Nullable String memory;
 
     @Option(
@@ -78,7 +80,9 @@ final class ClusterOptions {
 
     private ClusterSettings settings() {
         Map<String, String> all = new HashMap<>();
-        all.put("spark.executor.memory", memory == null ? "2g" : memory);
+        if (memory != null) {
+            all.put("spark.executor.memory", memory);
+        }
         if (cores != null) {
             if (cores < 1) {
                 throw new UsageException("--executor-cores " + cores + ": at least 1");

@@ -75,14 +75,17 @@ public final class Cluster implements AutoCloseable {
         String master = conf.get("spark.master");
         setDefaults(conf);
         @Nullable SparkFolder folder = LocalCluster.isOne(master) ? LocalCluster.prepare(conf, master) : null;
+        conf.setIfMissing("spark.executor.memory", "2g");
         try {
             return new Cluster(new JavaSparkContext(conf), stop, folder);
-        } catch (RuntimeException e) {
+        } catch (Exception e) {
+            // Scala throws checked exceptions that it does not declare.
             if (folder != null) {
                 folder.close();
             }
             throw new ClusterException(
-                    "the cluster " + master + " cannot be used: " + Reasons.of(e) + "; check the address of --master",
+                    "the cluster " + master + " cannot be used: " + Reasons.of(e)
+                            + "; check --master and the memory of executors",
                     e);
         }
     }
@@ -99,8 +102,9 @@ public final class Cluster implements AutoCloseable {
         if (conf.contains("spark.executor.cores")) {
             conf.setIfMissing("spark.task.cpus", conf.get("spark.executor.cores"));
         }
-        String options =
-                "--add-modules=jdk.incubator.vector --enable-native-access=ALL-UNNAMED " + SparkLog.EXECUTOR_OPTION;
+        String options = "--add-modules=jdk.incubator.vector --enable-native-access=ALL-UNNAMED"
+                + " --sun-misc-unsafe-memory-access=allow "
+                + SparkLog.EXECUTOR_OPTION;
         conf.set(EXECUTOR_OPTIONS, (options + " " + conf.get(EXECUTOR_OPTIONS, "")).strip());
     }
 
