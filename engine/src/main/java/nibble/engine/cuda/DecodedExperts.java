@@ -83,7 +83,6 @@ record DecodedExperts(Optional<Experts> config) {
         config.ifPresent(experts -> {
             constants.put("WARPS", WARPS);
             constants.put("EXPERTS", experts.count());
-            constants.put("ALL_LAYERS", experts.denseLayers().isEmpty() ? 1 : 0);
             constants.put("CHOSEN", experts.chosen());
             constants.put("SUM_OF_ONE", experts.choice().normalized() ? 1 : 0);
             constants.put(
