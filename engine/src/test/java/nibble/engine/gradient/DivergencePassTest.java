@@ -257,8 +257,11 @@ class DivergencePassTest {
             for (Linear linear : Linear.SEVEN) {
                 weights.put(
                         linear,
-                        new QuantizedWeight(
-                                linear(i, Linear.SEVEN.indexOf(linear), config.outFeatures(linear), config.inFeatures(linear))));
+                        new QuantizedWeight(linear(
+                                i,
+                                Linear.SEVEN.indexOf(linear),
+                                config.outFeatures(linear),
+                                config.inFeatures(linear))));
             }
             layers.add(DecoderLayer.of(there.inputNorm(), weights, there.postAttentionNorm(), there.extras()));
         }
