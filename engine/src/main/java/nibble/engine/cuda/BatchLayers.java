@@ -85,9 +85,8 @@ final class BatchLayers implements AutoCloseable {
 
     private void run(int index, DecoderLayer layer) {
         CudaWeight qkv = whole(List.of(layer.q(), layer.k(), layer.v()));
-        boolean plain =
-                qkv != null && layer.extras().isEmpty() && model.finalNorm().isPlain();
-        if (plain) {
+        boolean plain = layer.extras().isEmpty() && model.finalNorm().isPlain();
+        if (plain && qkv != null) {
             attention(index, layer, qkv);
         } else {
             forward.attention(layer, a.hidden, (_, query, key, value, out) -> {
@@ -105,7 +104,7 @@ final class BatchLayers implements AutoCloseable {
             }
             case Mlp mlp -> {
                 CudaWeight gateUp = whole(List.of(mlp.gate(), mlp.up()));
-                if (!plain || gateUp == null || model.config().intermediateSize() % 8 != 0) {
+                if (!plain || qkv == null || gateUp == null || model.config().intermediateSize() % 8 != 0) {
                     forward.mlp(layer, a.hidden);
                 } else {
                     mlp(layer, gateUp);
