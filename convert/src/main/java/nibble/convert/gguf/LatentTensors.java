@@ -20,7 +20,11 @@ import nibble.checkpoint.tensor.Shape;
 record LatentTensors(ModelConfig config, GgufMix mix, boolean exact, SourceTensors tensors) {
     /** Gives rows of kv_b_proj in a type of the file. */
     interface Rows {
-        /** @param from the linear's row of each */
+        /**
+         * Returns rows.
+         *
+         * @param from the linear's row of each
+         */
         EncodedRows of(GgufType type, Shape shape, LongUnaryOperator from);
     }
 

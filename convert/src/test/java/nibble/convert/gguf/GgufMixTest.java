@@ -10,6 +10,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.SortedMap;
 import java.util.TreeMap;
@@ -62,7 +63,8 @@ class GgufMixTest {
 
     @Test
     void every_mix_and_the_three_sizes_of_llama_are_compared() throws IOException {
-        for (GgufMix mix : GgufMix.values()) {
+        // Without experts MXFP4_MOE is Q8_0, and no release makes it of such models.
+        for (GgufMix mix : EnumSet.complementOf(EnumSet.of(GgufMix.MXFP4_MOE))) {
             for (String model :
                     List.of("llama 8 4 4", "llama 32 4 1", "llama 80 4 4", "llama 80 4 1", "qwen2 80", "phi3 80")) {
                 assertThat(lines()).anyMatch(line -> line.startsWith(model) && line.contains(" " + mix + " - "));
