@@ -94,7 +94,10 @@ public final class CudaCalibration {
                     + 2 * DeviceMemory.rounded(Float.BYTES * square);
             for (Linear linear : input.readers()) {
                 int rows = config.outFeatures(linear);
-                most = Math.max(most, held + CudaLinearQuantizer.fitBytes(rows, columns));
+                // A model has only some of the linears that could read an input.
+                if (rows > 0) {
+                    most = Math.max(most, held + CudaLinearQuantizer.fitBytes(rows, columns));
+                }
             }
         }
         return most + scratch(config);
