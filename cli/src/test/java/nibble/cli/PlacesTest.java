@@ -32,9 +32,7 @@ class PlacesTest {
 
     @Test
     void an_output_that_is_a_mount_point_is_written_and_resumed() throws Exception {
-        // A processor without AMX runs the Vector API here, which is slow without the second compiler.
         Shell.Ended ended = shell.mounting("""
-            export NIBBLE_JAVA_OPTS=
             mkdir "$F/volume" "$F/out"; mount --bind "$F/volume" "$F/out"; state="$F/out/.nibble.unfinished"
             options="--calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64 --threads 1 --method awq"
             $N quantize $T "$F/whole" $options
