@@ -82,8 +82,7 @@ final class Shell {
         builder.environment().put("F", folder.toString());
         builder.environment()
                 .put("NIBBLE_JAVA_HOME", folder.resolve("source/jdk").toString());
-        // Short runs of tiny models: the second compiler takes longer than the code that it makes faster.
-        builder.environment().put("NIBBLE_JAVA_OPTS", "-XX:TieredStopAtLevel=1");
+        builder.environment().put("NIBBLE_JAVA_OPTS", QuickCompiler.OPTION);
         Process process = builder.start();
         assertThat(process.waitFor(180, TimeUnit.SECONDS)).as(line).isTrue();
         return new Ended(
