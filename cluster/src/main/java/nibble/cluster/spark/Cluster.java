@@ -98,6 +98,8 @@ public final class Cluster implements AutoCloseable {
         conf.setIfMissing("spark.speculation", "true");
         conf.setIfMissing("spark.speculation.minTaskRuntime", "30s");
         conf.setIfMissing("spark.executorEnv.SPARK_SCALA_VERSION", "2.13");
+        // Executors find Nibble where the driver does: a host has the distribution at the same path.
+        conf.setIfMissing("spark.executor.extraClassPath", System.getProperty("java.class.path"));
         // One engine of an executor takes all its cores, so it runs one task at a time.
         if (conf.contains("spark.executor.cores")) {
             conf.setIfMissing("spark.task.cpus", conf.get("spark.executor.cores"));

@@ -32,7 +32,6 @@ final class LocalCluster {
         conf.setIfMissing("spark.executor.cores", parts.group(2));
         conf.setIfMissing("spark.task.cpus", parts.group(2));
         conf.setIfMissing("spark.executor.memory", parts.group(3) + "m");
-        conf.setIfMissing("spark.executor.extraClassPath", System.getProperty("java.class.path"));
         return folder;
     }
 }
