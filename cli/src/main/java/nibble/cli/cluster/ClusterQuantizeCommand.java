@@ -17,6 +17,7 @@ import nibble.cli.terminal.StopOnSignal;
 import nibble.cli.terminal.Terminal;
 import nibble.cluster.quantize.TaskFolder;
 import nibble.cluster.spark.Cluster;
+import nibble.cluster.spark.ClusterException;
 import nibble.files.FileSize;
 import nibble.files.Reasons;
 import picocli.CommandLine.Command;
@@ -61,11 +62,18 @@ final class ClusterQuantizeCommand implements Callable<Integer> {
         options.check(terminal);
         try (StopOnSignal stop = new StopOnSignal(terminal);
                 Cluster cluster = options.open(stop.signal())) {
-            cluster.run("rows of " + jobs, rows, new QuantizeRow.Task(executors.device()), (index, said) -> {
-                terminal.out().println(rows.get(index).out() + ": " + said);
+            int[] failed = {0};
+            cluster.run("rows of " + jobs, rows, new QuantizeRow.Task(executors.device()), (index, ended) -> {
+                failed[0] += ended.failed() ? 1 : 0;
+                terminal.out()
+                        .println(rows.get(index).out() + ": " + (ended.failed() ? "failed: " : "") + ended.said());
                 terminal.out().flush();
             });
             sweep(rows);
+            if (failed[0] > 0) {
+                throw new ClusterException(jobs + ": " + failed[0] + " of " + rows.size()
+                        + " rows failed; mend them and give the command again, which leaves out those that are done");
+            }
         }
         return ExitCode.DONE;
     }

@@ -6,18 +6,22 @@ import java.io.PrintWriter;
 import java.io.Serializable;
 import java.io.StringReader;
 import java.io.StringWriter;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import nibble.calibrate.job.UnusualErrorException;
+import nibble.checkpoint.source.BadCheckpointException;
 import nibble.cli.command.QuantizeCommand;
+import nibble.cli.option.InputException;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.Terminal;
 import nibble.cluster.quantize.TaskFolder;
-import nibble.cluster.spark.ClusterException;
 import nibble.cluster.spark.ClusterTask;
 import nibble.cluster.spark.TaskPlace;
+import nibble.datasets.BadDatasetException;
 import picocli.CommandLine;
 
 /**
@@ -60,13 +64,20 @@ record QuantizeRow(String model, String out, List<String> options) implements Se
         return command;
     }
 
-    /** Makes a row's folder under a name of the task's own, which then takes the row's, and returns what was said. */
-    record Task(String device) implements ClusterTask<QuantizeRow, String> {
+    /**
+     * Says how a row ended.
+     *
+     * @param failed for a reason that another attempt would meet too
+     */
+    record Ended(boolean failed, String said) implements Serializable {}
+
+    /** Makes a row's folder under a name of the task's own, which then takes the row's. */
+    record Task(String device) implements ClusterTask<QuantizeRow, Ended> {
         @Override
-        public String run(QuantizeRow row, TaskPlace place) {
+        public Ended run(QuantizeRow row, TaskPlace place) {
             Path out = Path.of(row.out());
             if (Files.exists(out)) {
-                return "was there already";
+                return new Ended(false, "was there already");
             }
             List<String> more = new ArrayList<>();
             if (!row.options().contains("--device")) {
@@ -79,15 +90,21 @@ record QuantizeRow(String model, String out, List<String> options) implements Se
             try (TaskFolder folder = TaskFolder.of(out, place.attempt())) {
                 row.parse(silent(said), folder.path(), more).call();
                 folder.commit();
-            } catch (UsageException e) {
-                throw new ClusterException(out + ": " + e.getMessage());
+            } catch (UsageException
+                    | InputException
+                    | BadCheckpointException
+                    | BadDatasetException
+                    | UnusualErrorException e) {
+                return new Ended(true, e.getMessage());
             } catch (IOException e) {
-                throw new java.io.UncheckedIOException(out + ": cannot be given its name", e);
+                throw new UncheckedIOException(out + ": cannot be given its name", e);
             }
-            return said.toString()
-                    .lines()
-                    .filter(line -> line.startsWith("warning"))
-                    .reduce("done", (a, b) -> a + "; " + b);
+            return new Ended(
+                    false,
+                    said.toString()
+                            .lines()
+                            .filter(line -> line.startsWith("warning"))
+                            .reduce("done", (a, b) -> a + "; " + b));
         }
     }
 }
