@@ -95,7 +95,7 @@ record QuantizeRow(String model, String out, List<String> options) implements Se
                     | BadCheckpointException
                     | BadDatasetException
                     | UnusualErrorException e) {
-                return new Ended(true, e.getMessage());
+                return new Ended(true, String.valueOf(e.getMessage()));
             } catch (IOException e) {
                 throw new UncheckedIOException(out + ": cannot be given its name", e);
             }
