@@ -40,6 +40,7 @@ import org.jspecify.annotations.Nullable;
 public final class KernelCache implements AutoCloseable {
     /** Headers that kernels may include. */
     public static final List<String> HEADERS = List.of(
+            "arranged.cuh",
             "cache_codes.cuh",
             "code_attention.cuh",
             "common.cuh",
@@ -63,6 +64,9 @@ public final class KernelCache implements AutoCloseable {
             "round.cuh",
             "w4.cuh",
             "wgmma.cuh");
+
+    /** The least compute capability, times ten, with programmatic launches. */
+    private static final int PROGRAMMATIC = 90;
 
     /** Most files that compile at a time: each takes a core and some hundred megabytes. */
     private static final int MOST_COMPILERS = 8;
@@ -97,7 +101,7 @@ public final class KernelCache implements AutoCloseable {
 
     public KernelCache(CudaDevice device) {
         this.architecture = device.architecture();
-        this.launch = new KernelLaunch();
+        this.launch = new KernelLaunch(device.capability() >= PROGRAMMATIC);
         Runtime.getRuntime().addShutdownHook(atExit);
     }
 
