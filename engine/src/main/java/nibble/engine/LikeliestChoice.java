@@ -1,7 +1,6 @@
 package nibble.engine;
 
 import java.util.Arrays;
-import java.util.Comparator;
 import nibble.engine.tensor.Likeliest;
 
 /**
@@ -31,28 +30,32 @@ final class LikeliestChoice {
         this.options = options;
         this.share = share;
         int n = likeliest.ids().length;
-        double[] all = new double[n];
+        int[] orderedIds = new int[n];
+        double[] ordered = new double[n];
         for (int i = 0; i < n; i++) {
-            all[i] = score.of(likeliest.ids()[i], likeliest.logits()[i]);
+            // The greatest logit comes first, so only what a penalty lowered moves: a step may have 64 rows to order.
+            int id = likeliest.ids()[i];
+            double one = score.of(id, likeliest.logits()[i]);
+            int at = i;
+            while (at > 0 && (ordered[at - 1] < one || ordered[at - 1] == one && orderedIds[at - 1] > id)) {
+                ordered[at] = ordered[at - 1];
+                orderedIds[at] = orderedIds[at - 1];
+                at--;
+            }
+            ordered[at] = one;
+            orderedIds[at] = id;
         }
-        // No other id scores more.
-        double others = likeliest.whole() ? Double.NEGATIVE_INFINITY : likeliest.logits()[n - 1];
-        Integer[] order = new Integer[n];
-        Arrays.setAll(order, i -> i);
-        Arrays.sort(
-                order,
-                Comparator.<Integer>comparingDouble(i -> -all[i])
-                        .thenComparingInt(i -> likeliest.ids()[i]));
-        int certain = 0;
-        while (certain < n && (likeliest.whole() || all[order[certain]] > others)) {
-            certain++;
+        int certain = n;
+        if (!likeliest.whole()) {
+            // No other id scores more.
+            double others = likeliest.logits()[n - 1];
+            certain = 0;
+            while (certain < n && ordered[certain] > others) {
+                certain++;
+            }
         }
-        ids = new int[certain];
-        scores = new double[certain];
-        for (int i = 0; i < certain; i++) {
-            ids[i] = likeliest.ids()[order[i]];
-            scores[i] = all[order[i]];
-        }
+        ids = Arrays.copyOf(orderedIds, certain);
+        scores = Arrays.copyOf(ordered, certain);
     }
 
     /**

@@ -60,6 +60,9 @@ public final class Sampler {
     /** The score of an id under the penalties. */
     private double penalized(int id, float logit) {
         double score = repeated(id, logit);
+        if (options.frequencyPenalty() == 0 && options.presencePenalty() == 0) {
+            return score;
+        }
         Integer times = generated.get(id);
         return times == null ? score : score - penalty(times);
     }
