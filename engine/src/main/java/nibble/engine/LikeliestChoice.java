@@ -69,11 +69,31 @@ final class LikeliestChoice {
         if (!lowers && !likeliest.whole()) {
             return Likeliest.NONE;
         }
+        if (options.temperature() == 0 && isPlain(options)) {
+            return greedy(likeliest);
+        }
         LikeliestChoice choice = new LikeliestChoice(likeliest, options, score, share);
         if (choice.ids.length == 0) {
             return Likeliest.NONE;
         }
         return options.temperature() == 0 ? choice.greedy() : choice.draw();
+    }
+
+    private static boolean isPlain(SamplingOptions options) {
+        return options.repetitionPenalty() == 1 && options.frequencyPenalty() == 0 && options.presencePenalty() == 0;
+    }
+
+    /** Does what {@link #greedy()} does where scores are logits. */
+    private static int greedy(Likeliest likeliest) {
+        float[] logits = likeliest.logits();
+        if (!likeliest.whole() && !(logits[0] > logits[logits.length - 1])) {
+            return Likeliest.NONE;
+        }
+        int best = likeliest.ids()[0];
+        for (int i = 1; i < logits.length && logits[i] == logits[0]; i++) {
+            best = Math.min(best, likeliest.ids()[i]);
+        }
+        return best;
     }
 
     /** Of equals the lowest id; 0 and -0 are equal here. */
@@ -102,9 +122,7 @@ final class LikeliestChoice {
         if (known == kept) {
             return drawKept(p, kept, sum);
         }
-        boolean plain =
-                options.repetitionPenalty() == 1 && options.frequencyPenalty() == 0 && options.presencePenalty() == 0;
-        return plain && kept == all && options.minP() == 0 ? drawOfAll(p) : Likeliest.NONE;
+        return isPlain(options) && kept == all && options.minP() == 0 ? drawOfAll(p) : Likeliest.NONE;
     }
 
     /** As the sampler does it. */

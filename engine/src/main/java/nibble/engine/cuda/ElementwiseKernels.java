@@ -89,7 +89,7 @@ final class ElementwiseKernels {
     /** @param rows of {@code weight.length} columns, which x is read as */
     private void rmsNorm(Matrix x, int rows, float[] weight, double epsilon, CudaMatrix out, int arranged) {
         kernel("rms_norm")
-                .launchEarly(
+                .launch(
                         card.stream(),
                         Kernel.Grid.of(rows),
                         THREADS,
@@ -263,7 +263,7 @@ final class ElementwiseKernels {
             case CLAMPED_SWIGLU -> "clamped_swiglu_rows";
         };
         kernel(name)
-                .launchEarly(
+                .launch(
                         card.stream(),
                         new Kernel.Grid(Math.ceilDiv(mlp / 8, GLU_THREADS), out.rows(), 1),
                         GLU_THREADS,

@@ -145,10 +145,7 @@ final class Products implements AutoCloseable {
         return weight instanceof CudaWeight.Tiled tiled ? batchRows.arrangement(tiled.matrix(), rows) : 0;
     }
 
-    /**
-     * {@code out (+)= x wᵀ} with rows that are arranged as {@link #arrangement} says, and weights that are on the card
-     * since long.
-     */
+    /** {@code out (+)= x wᵀ} with rows that are arranged as {@link #arrangement} says. */
     void multiplyArranged(CudaMatrix x, CudaWeight.Tiled weight, CudaMatrix out, boolean accumulate) {
         batchRows.multiplyArranged(x, List.of(weight), List.of(out), accumulate);
     }

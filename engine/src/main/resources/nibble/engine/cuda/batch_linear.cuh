@@ -6,8 +6,7 @@
 //   X_BYTES                                      of ROWS rows of x, 256 columns, in shared memory
 //   BRINGERS                                     warps that bring steps to shared memory
 //   STARTED                                      whether products go on after multiply
-//   ARRANGED_X                                   whether x comes arranged (arranged.cuh), so that weights may come before it is there
-//   lead(p, slot, full, ...)                     with ARRANGED_X, the weights of a step by a warp, and what they and x will be
+//   ARRANGED_X                                   whether x comes arranged (arranged.cuh)
 //   bring(p, slot, full, ...)                    one step by a warp
 //   multiply(sum, slot, release)                 sum[tile][8 rows of x] += weights * x of the slot, by a warp; calls release once the
 //                                                products that it found under way are done
@@ -25,8 +24,6 @@
 //   block, slot bytes, tiles of a chunk   exported as ..._launch
 //   dynamic shared memory   1024 + slots * (slot bytes + 16)
 //   partials   512 * blocks * ROWS * (tiles of a chunk) / 4 bytes   tickets   4 bytes a chunk, zero once; a launch leaves them zero
-//
-// A launch may begin before the kernel ahead of it has ended: with `early` it reads weights meanwhile.
 //
 // -DROWS=8, 16, 32, 64 or 128: the most rows of x. -DWARP_TILES=1 or 2: tiles of a warp, an eighth of those of a chunk.
 
@@ -84,7 +81,6 @@ struct Product {
     int tiles;
     int rows;
     int slots;
-    int early;  // whether weights are there since long, so that they may come before the previous kernel has ended
 };
 
 // The steps of the blocks.
@@ -300,7 +296,6 @@ DEVICE void batch_product(const Product& p) {
         init_barriers(empty, p.slots, BATCH_WARPS);
     }
     __syncthreads();
-    start_next_kernel();
 
     int slot = 0, chunk = step / share.units, unit = step - chunk * share.units;
     u32 parity = 0;
@@ -313,12 +308,7 @@ DEVICE void batch_product(const Product& p) {
         u64 policy = evict_first_policy();
         u32 address = shared_address(shared);
         typename Kind::Ahead even, odd;
-        int next_unit = unit, led = 0;  // steps whose weights are on their way already
-        if constexpr (Kind::ARRANGED_X) {
-            if (p.early) led = min(p.slots, min(end, (chunk + 1) * share.units) - step);
-            for (int i = 0; i < led; i++) Kind::lead(p, address + i * SLOT_BYTES<Kind>, full + i * 8, chunk, unit + i, share.units, policy);
-        }
-        wait_for_previous_kernel();
+        int next_unit = unit;
         auto fetch = [&](typename Kind::Ahead& ahead, int of) {
             if (of < end) Kind::fetch(p, ahead, next_unit);
             if (++next_unit == share.units) next_unit = 0;
@@ -326,9 +316,6 @@ DEVICE void batch_product(const Product& p) {
         auto bring = [&](typename Kind::Ahead& ahead) {
             if (step >= end) return;
             barrier_wait(empty + slot * 8, parity ^ 1);
-            if constexpr (Kind::ARRANGED_X) {
-                if (led-- <= 0) Kind::lead(p, address + slot * SLOT_BYTES<Kind>, full + slot * 8, chunk, unit, share.units, policy);
-            }
             Kind::bring(p, ahead, address + slot * SLOT_BYTES<Kind>, full + slot * 8, chunk, unit, share.units, policy);
             next_slot();
             step++;
@@ -351,7 +338,6 @@ DEVICE void batch_product(const Product& p) {
     }
 
     take_registers();
-    wait_for_previous_kernel();  // sums are added to what it may have written
     while (step < end) {
         BatchSums sum = {};
         u32 held = 0;  // barrier of the slot that products under way read
@@ -388,9 +374,9 @@ DEVICE void batch_product(const Product& p) {
     extern "C" __global__ void __launch_bounds__(BATCH_LAUNCH, 1)                                                                \
     name(void* out0, void* out1, void* out2, int columns0, int columns1, int columns2, int offset0, int offset1, int offset2,   \
          int spread, int single, int accumulate, const unsigned char* weights, const half_t* x, float* partials, int* tickets,  \
-         int in, int tiles, int rows, int slots, int early) {                                                                    \
+         int in, int tiles, int rows, int slots) {                                                                              \
         batch_product<kind>(Product{{{out0, columns0, offset0}, {out1, columns1, offset1}, {out2, columns2, offset2}}, spread,  \
-                                    single, accumulate, weights, x, partials, tickets, in, tiles, rows, slots, early});                \
+                                    single, accumulate, weights, x, partials, tickets, in, tiles, rows, slots});                       \
     }                                                                                                                           \
     /* For the launcher: threads, bytes of a slot, tiles of a chunk, whether x must be arranged. */                             \
     extern "C" __constant__ int name##_launch[4] = {BATCH_LAUNCH, SLOT_BYTES<kind>, CHUNK_TILES, kind::ARRANGED_X};

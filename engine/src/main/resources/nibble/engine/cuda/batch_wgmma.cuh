@@ -72,8 +72,8 @@ struct WgmmaRows {
         if constexpr (!ARRANGED_X) fetch_from<0>(p, ahead, unit);
     }
 
-    // What will come to a slot, and its weights.
-    static __device__ __forceinline__ void lead(const Product& p, u32 slot, u32 full, int chunk, int unit, int units, u64 policy) {
+    // The weights of a step, and how much will come to its slot.
+    static __device__ __forceinline__ void begin(const Product& p, u32 slot, u32 full, int chunk, int unit, int units, u64 policy) {
         int bytes = min(CHUNK_TILES, p.tiles - chunk * CHUNK_TILES) * BYTES + (ARRANGED_X ? X_BYTES : 0);
         if (threadIdx.x % 32 == 0) expect_bytes(full, bytes);
         __syncwarp();
@@ -83,11 +83,12 @@ struct WgmmaRows {
     static __device__ __forceinline__ void bring(const Product& p, Ahead& ahead, u32 slot, u32 full, int chunk, int unit, int units,
                                                  u64 policy) {
         if constexpr (ARRANGED_X) {
+            begin(p, slot, full, chunk, unit, units, policy);
             const unsigned char* from = (const unsigned char*)p.x + (long long)unit * X_BYTES;
             if (threadIdx.x % 32 == 0) copy_expected(slot + X_AT<Kind>, from, X_BYTES, full);
             __syncwarp();
         } else {
-            if (threadIdx.x / 32 == BATCH_WARPS) lead(p, slot, full, chunk, unit, units, policy);
+            if (threadIdx.x / 32 == BATCH_WARPS) begin(p, slot, full, chunk, unit, units, policy);
             store_from<0>(ahead, slot + X_AT<Kind>);
             if constexpr (TURNS > AHEAD) {
                 fetch_from<AHEAD>(p, ahead, unit);

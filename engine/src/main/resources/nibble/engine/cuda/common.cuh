@@ -200,10 +200,3 @@ DEVICE void wait_for_previous_kernel() {
     asm volatile("griddepcontrol.wait;" ::: "memory");
 #endif
 }
-
-// From here on the next kernel may begin: it waits for this one's end by itself.
-DEVICE void start_next_kernel() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.launch_dependents;");
-#endif
-}

@@ -20,8 +20,6 @@ extern "C" __global__ void embed(const half_t* table, const int* ids, int column
 // Grid: rows.  Block: 256.
 extern "C" __global__ void rms_norm(
     const half_t* x, const float* weight, float epsilon, int columns, half_t* out, int arranged) {
-    start_next_kernel();
-    wait_for_previous_kernel();
     const half_t* from = x + (long long)blockIdx.x * columns;
     RowsOut to = {out, columns, arranged};
     float squares = 0;
@@ -61,8 +59,6 @@ extern "C" __global__ void rms_norm(
 // Rows of x, arranged for products of `arranged` rows, those behind the last as they are.  columns: a multiple of 256.
 // Grid: (blocks over columns / 8, rows).  Block: 128.
 extern "C" __global__ void arrange_rows(const half_t* x, int columns, half_t* out, int arranged) {
-    start_next_kernel();
-    wait_for_previous_kernel();
     int i = blockIdx.x * 128 + threadIdx.x, m = blockIdx.y;
     if (8 * i >= columns) return;
     uint4 v = *(const uint4*)(x + (long long)m * columns + 8 * i);
@@ -160,8 +156,6 @@ extern "C" __global__ void clamped_swiglu(const half_t* gate, const half_t* up, 
 // multiples of 8.  arranged: as of rms_norm.  Grid: (blocks over columns / 8, rows).  Block: 128.
 template <class F>
 DEVICE void glu_of_rows(const half_t* both, int both_columns, int spread, int up, RowsOut out, F activation) {
-    start_next_kernel();
-    wait_for_previous_kernel();
     int columns = out.columns, i = blockIdx.x * 128 + threadIdx.x;
     if (8 * i >= columns) return;
     const half_t* from = both + (long long)blockIdx.y * both_columns + (long long)i * spread;

@@ -253,10 +253,8 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
 // Grid: as many blocks as the card holds, or less.
 extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS_PER_SM) paged_attention(Paged a) {
     __shared__ __align__(16) unsigned char shared[ATTENTION_BYTES];
-    start_next_kernel();
-    clear_queries((half_t*)shared);
-    wait_for_previous_kernel();
     int groups = a.kv_heads * HEAD_BLOCKS, all = a.head[0] * groups;
+    clear_queries((half_t*)shared);
     for (int i = blockIdx.x; i < all; i += gridDim.x) {
         attend_keys(a, a.items[i / groups], i % groups, shared);
         sync_threads<THREADS>();

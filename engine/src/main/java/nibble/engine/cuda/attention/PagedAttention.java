@@ -162,7 +162,7 @@ public final class PagedAttention implements AutoCloseable {
         long all = (long) out.rows() * shape.kvHeads() * geometry.headBlocks() * PagedInputs.MOST_ITEMS;
         card.kernels()
                 .kernel(FILE, "paged_attention", constants)
-                .launchEarly(
+                .launch(
                         card.stream(),
                         Kernel.Grid.of(Math.min(most, all)),
                         geometry.threads(),

@@ -51,14 +51,6 @@ public final class Kernel {
         launch(stream, grid, threads, sharedBytes, KernelLaunch.Order.TOGETHER, arguments);
     }
 
-    /**
-     * Does what {@link #launch} does, but the kernel may start before the one ahead of it has ended. It must call {@code
-     * wait_for_previous_kernel} before it reads or writes what others write or read.
-     */
-    public void launchEarly(CudaStream stream, Grid grid, int threads, int sharedBytes, Object... arguments) {
-        launch(stream, grid, threads, sharedBytes, KernelLaunch.Order.EARLY, arguments);
-    }
-
     /** Lets blocks have this much shared memory; launches ask for it themselves, but not while a stream is captured. */
     public void allowShared(int sharedBytes) {
         if (sharedBytes > sharedAllowed) {

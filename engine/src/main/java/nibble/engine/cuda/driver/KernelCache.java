@@ -65,9 +65,6 @@ public final class KernelCache implements AutoCloseable {
             "w4.cuh",
             "wgmma.cuh");
 
-    /** The least compute capability, times ten, with programmatic launches. */
-    private static final int PROGRAMMATIC = 90;
-
     /** Most files that compile at a time: each takes a core and some hundred megabytes. */
     private static final int MOST_COMPILERS = 8;
 
@@ -101,7 +98,7 @@ public final class KernelCache implements AutoCloseable {
 
     public KernelCache(CudaDevice device) {
         this.architecture = device.architecture();
-        this.launch = new KernelLaunch(device.capability() >= PROGRAMMATIC);
+        this.launch = new KernelLaunch();
         Runtime.getRuntime().addShutdownHook(atExit);
     }
 

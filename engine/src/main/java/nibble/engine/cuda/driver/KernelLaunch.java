@@ -29,9 +29,7 @@ final class KernelLaunch implements AutoCloseable {
     enum Order {
         PLAIN(0),
         /** All blocks at the same time: a cooperative launch. */
-        TOGETHER(2),
-        /** Perhaps before the kernel ahead has ended, for which the kernel then waits: a programmatic launch. */
-        EARLY(6);
+        TOGETHER(2);
 
         private final int attribute;
 
@@ -46,11 +44,8 @@ final class KernelLaunch implements AutoCloseable {
     private final MemorySegment values = arena.allocate(LONG, MOST_ARGUMENTS);
     private final MemorySegment pointers = arena.allocate(POINTER, MOST_ARGUMENTS);
     private final MethodHandle launch;
-    private final boolean programmatic;
 
-    /** @param programmatic whether the card has programmatic launches; kernels follow one another where it has none */
-    KernelLaunch(boolean programmatic) {
-        this.programmatic = programmatic;
+    KernelLaunch() {
         launch = new ForeignFunctions("libcuda", CudaLibraries.open(CudaDevice.DRIVER))
                 .function("cuLaunchKernelEx", POINTER, LONG, POINTER, POINTER);
         attribute.set(INT, ATTRIBUTE_VALUE, 1);
@@ -71,8 +66,7 @@ final class KernelLaunch implements AutoCloseable {
         config.set(INT, SHARED_BYTES, sharedBytes);
         config.set(LONG, STREAM, stream);
         attribute.set(INT, 0, order.attribute);
-        boolean plain = order == Order.PLAIN || order == Order.EARLY && !programmatic;
-        config.set(INT, ATTRIBUTE_COUNT, plain ? 0 : 1);
+        config.set(INT, ATTRIBUTE_COUNT, order == Order.PLAIN ? 0 : 1);
         try (Arena call = Arena.ofConfined()) {
             layOut(name, call, arguments);
             int status = (int) launch.invokeExact(config, function, pointers, MemorySegment.NULL);
