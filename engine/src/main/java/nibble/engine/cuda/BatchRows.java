@@ -34,8 +34,10 @@ final class BatchRows implements AutoCloseable {
     static final int MOST = 64;
     /** Rows of one launch, where more than that many are arranged. */
     private static final int MOST_ARRANGED = 128;
-    /** Rows below which a kernel's own warps bring them faster: 80 instead of 91 µs for a layer of 7B and 16 rows. */
+    /** Rows below which a kernel's own warps bring them faster: measured on an H100. */
     private static final int LEAST_ARRANGED = 17;
+
+    private static final int LEAST_ARRANGED_LARGE = 9;
     /** Most rows that reading weights as they are is faster for than expanding them first: measured on an H100. */
     private static final int MOST_FUSED = 192;
 
@@ -113,10 +115,12 @@ final class BatchRows implements AutoCloseable {
 
     /** Returns whether reading a matrix as it is is faster for so many rows than expanding it first. */
     boolean isFaster(TiledMatrix matrix, int rows) {
-        int most = !arranges(matrix)
-                ? MOST_FUSED
-                : steps(matrix, MOST_CHUNK_TILES) >= LARGE_STEPS ? MOST_FUSED_LARGE : MOST_FUSED_ARRANGED;
+        int most = !arranges(matrix) ? MOST_FUSED : isLarge(matrix) ? MOST_FUSED_LARGE : MOST_FUSED_ARRANGED;
         return rows <= most;
+    }
+
+    private static boolean isLarge(TiledMatrix matrix) {
+        return steps(matrix, MOST_CHUNK_TILES) >= LARGE_STEPS;
     }
 
     /** Returns the rows that x is arranged for in a product of up to 64 rows, 0 where x is row-major. */
@@ -135,7 +139,7 @@ final class BatchRows implements AutoCloseable {
 
     /** Whether rows of a product are arranged. */
     private boolean arranges(TiledMatrix matrix, int rows) {
-        return rows >= LEAST_ARRANGED && arranges(matrix);
+        return rows >= (isLarge(matrix) ? LEAST_ARRANGED_LARGE : LEAST_ARRANGED) && arranges(matrix);
     }
 
     /** Whether those of more than a few are. */
