@@ -17,6 +17,7 @@ import nibble.engine.host.VectorBackend;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.selftest.SelfTest;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Norm;
 import org.jspecify.annotations.Nullable;
@@ -96,7 +97,7 @@ class OperationsTest {
                 results[threads - 1] = backend.download(y);
                 results[threads + 1] = backend.download(moment);
                 results[threads + 3] = backend.download(attended);
-                results[threads + 5] = backend.logProbabilities(weight, 0, a, next);
+                results[threads + 5] = backend.logProbabilities(weight, LogitRule.NONE, a, next);
             }
         }
         for (int i = 0; i < 8; i += 2) {
@@ -114,7 +115,7 @@ class OperationsTest {
             backend.attention(new AttentionShape(1, 1, 32), 1, a, 0, a, a, out);
             assertThat(backend.download(out)).containsOnly(Float.NaN);
             DenseWeight head = RandomModel.weight(new Random(2), 50, 32);
-            assertThat(backend.logProbabilities(head, 0, a, new int[40])[0]).isNaN();
+            assertThat(backend.logProbabilities(head, LogitRule.NONE, a, new int[40])[0]).isNaN();
         }
     }
 

@@ -78,6 +78,9 @@ record ModelTensors(ModelConfig config) {
             specs.add(new TensorSpec(
                     TensorNames.HEAD, config.dtype(), Shape.of(config.vocabularySize(), config.hiddenSize())));
         }
+        if (config.architecture().biasesHead(config.json())) {
+            specs.add(new TensorSpec(TensorNames.HEAD_BIAS, config.dtype(), Shape.of(config.vocabularySize())));
+        }
         return List.copyOf(specs);
     }
 

@@ -15,6 +15,7 @@ import nibble.engine.backend.TokenScores;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 
 /**
@@ -313,7 +314,7 @@ public final class SelfTest {
             int[][] best = new int[2][];
             for (int b = 0; b < 2; b++) {
                 try (Matrix rows = side(b).upload(x, s[0], s[2])) {
-                    TokenScores scores = side(b).score(head, 0, rows, next);
+                    TokenScores scores = side(b).score(head, LogitRule.NONE, rows, next);
                     results[b] = scores.logProbabilities();
                     best[b] = scores.likeliest();
                 }
@@ -327,8 +328,8 @@ public final class SelfTest {
             try (Matrix rows = reference.upload(x, s[0], s[2])) {
                 likeliest.compare(
                         size(s),
-                        reference.logProbabilities(head, 0, rows, best[1]),
-                        reference.logProbabilities(head, 0, rows, best[0]),
+                        reference.logProbabilities(head, LogitRule.NONE, rows, best[1]),
+                        reference.logProbabilities(head, LogitRule.NONE, rows, best[0]),
                         bound);
             }
         }
