@@ -114,7 +114,9 @@ class EveryMixtureTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "phimoe", "gpt-oss", "deepseek2-lite", "deepseek2"})
+    @ValueSource(
+            strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "phimoe", "gpt-oss", "deepseek2-lite", "deepseek2"
+            })
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
         Path fitted = quantize(model, "fitted", "--method", "best");
@@ -152,7 +154,16 @@ class EveryMixtureTest {
     /** Tensors and metadata of these files are those of llama.cpp's own converter, bit by bit. */
     @ParameterizedTest
     @ValueSource(
-            strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "phimoe", "gpt-oss", "gpt-oss-mxfp4", "deepseek2-lite"})
+            strings = {
+                "mixtral",
+                "mixtral-fused",
+                "qwen3-moe",
+                "olmoe",
+                "phimoe",
+                "gpt-oss",
+                "gpt-oss-mxfp4",
+                "deepseek2-lite"
+            })
     void stacked_experts_of_a_gguf_file_come_back(String name) throws IOException {
         Path model = model(name);
         for (String type : List.of("F16", "Q8_0")) {

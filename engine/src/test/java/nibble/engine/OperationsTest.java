@@ -115,7 +115,8 @@ class OperationsTest {
             backend.attention(new AttentionShape(1, 1, 32), 1, a, 0, a, a, out);
             assertThat(backend.download(out)).containsOnly(Float.NaN);
             DenseWeight head = RandomModel.weight(new Random(2), 50, 32);
-            assertThat(backend.logProbabilities(head, LogitRule.NONE, a, new int[40])[0]).isNaN();
+            assertThat(backend.logProbabilities(head, LogitRule.NONE, a, new int[40])[0])
+                    .isNaN();
         }
     }
 

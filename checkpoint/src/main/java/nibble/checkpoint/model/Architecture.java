@@ -209,6 +209,14 @@ public class Architecture {
         return Optional.empty();
     }
 
+    /**
+     * Returns the name that transformers 5 gives the router inside a layer, where loaders would quantize it by that
+     * name; empty where they leave it alone.
+     */
+    Optional<String> loadedRouter() {
+        return Optional.empty();
+    }
+
     /** The experts that layers have; empty for one MLP in all. */
     Optional<Experts> experts(ConfigKeys keys) {
         return Optional.empty();

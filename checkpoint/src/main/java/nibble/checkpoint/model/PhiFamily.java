@@ -100,6 +100,12 @@ public final class PhiFamily {
                     return Optional.of(Experts.Names.MIXTRAL);
                 }
 
+                /** It is a Linear there. */
+                @Override
+                Optional<String> loadedRouter() {
+                    return Optional.of("mlp.router");
+                }
+
                 @Override
                 Optional<Experts> experts(ConfigKeys keys) {
                     return Optional.of(ExpertKeys.phi(keys));

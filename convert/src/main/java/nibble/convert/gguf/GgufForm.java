@@ -116,8 +116,7 @@ final class GgufForm {
             }
             case Rope.LongRope factors -> {
                 if (architecture != PhiFamily.PHI3 && architecture != PhiFamily.PHI_MOE) {
-                    throw none(
-                            source, "rope scaling \"longrope\" has a form in GGUF for \"phi3\" and \"phimoe\" only");
+                    throw none(source, "rope scaling \"longrope\" has a form in GGUF for \"phi3\" and \"phimoe\" only");
                 }
                 if (factors.attentionFactor() != factors.longAttentionFactor()) {
                     throw none(

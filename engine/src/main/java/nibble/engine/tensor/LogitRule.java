@@ -21,10 +21,7 @@ public record LogitRule(float[] bias, float cap) {
     /** Reads that of a checkpoint's model. */
     public static LogitRule read(Checkpoint checkpoint) {
         float cap = (float) checkpoint.config().multipliers().logitCap();
-        return checkpoint
-                        .config()
-                        .architecture()
-                        .biasesHead(checkpoint.config().json())
+        return checkpoint.config().architecture().biasesHead(checkpoint.config().json())
                 ? new LogitRule(DecoderLayer.vector(checkpoint.tensor(TensorNames.HEAD_BIAS)), cap)
                 : capped(cap);
     }

@@ -16,26 +16,15 @@ import nibble.checkpoint.model.TensorNames;
  * @param rule what becomes of the head's products
  */
 public record ModelWeights(
-        ModelConfig config,
-        Weight embedding,
-        List<DecoderLayer> layers,
-        Norm finalNorm,
-        Weight head,
-        LogitRule rule) {
+        ModelConfig config, Weight embedding, List<DecoderLayer> layers, Norm finalNorm, Weight head, LogitRule rule) {
     public ModelWeights {
         layers = List.copyOf(layers);
     }
 
     /** Holds weights of a model whose head has no bias. */
-    public ModelWeights(
-            ModelConfig config, Weight embedding, List<DecoderLayer> layers, Norm finalNorm, Weight head) {
-        this(
-                config,
-                embedding,
-                layers,
-                finalNorm,
-                head,
-                LogitRule.capped((float) config.multipliers().logitCap()));
+    public ModelWeights(ModelConfig config, Weight embedding, List<DecoderLayer> layers, Norm finalNorm, Weight head) {
+        this(config, embedding, layers, finalNorm, head, LogitRule.capped((float)
+                config.multipliers().logitCap()));
     }
 
     /**
@@ -75,7 +64,8 @@ public record ModelWeights(
 
     /** Returns a model of some of the layers, with the same embedding, norm and head. */
     public ModelWeights part(int from, int to) {
-        return new ModelWeights(config.withLayers(to - from), embedding, layers.subList(from, to), finalNorm, head, rule);
+        return new ModelWeights(
+                config.withLayers(to - from), embedding, layers.subList(from, to), finalNorm, head, rule);
     }
 
     /** Returns the last layers, with the head in the embedding's place: what enters them has passed it. */

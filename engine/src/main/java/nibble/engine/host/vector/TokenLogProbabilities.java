@@ -42,7 +42,20 @@ public final class TokenLogProbabilities {
             workers.forEach(groups, group -> {
                 int column = group * COLUMNS;
                 int columns = Math.min(COLUMNS, vocabulary - column);
-                group(x, first, rows, k, head, column, columns, rule, next, max[group], best[group], sum[group], chosen);
+                group(
+                        x,
+                        first,
+                        rows,
+                        k,
+                        head,
+                        column,
+                        columns,
+                        rule,
+                        next,
+                        max[group],
+                        best[group],
+                        sum[group],
+                        chosen);
             });
             for (int r = 0; r < rows; r++) {
                 float largest = Float.NEGATIVE_INFINITY;
