@@ -319,8 +319,7 @@ public final class SelfTest {
                     best[b] = scores.likeliest();
                 }
             }
-            // Each logit, and so the maximum and the logarithm of the sum, is a product of k terms of size about
-            // 1/sqrt(k).
+            // Each logit, so also maximum and logarithm of the sum, has k terms of size about 1/sqrt(k).
             double logitError = (s[2] + 2) * U * 4 * Math.sqrt(s[2]);
             IntToDoubleFunction bound = i -> 3 * logitError + 2 * EXP_ERROR + (s[1] + Math.abs(results[0][i])) * U;
             comparison.compare(size(s), results[1], results[0], bound);
