@@ -36,7 +36,10 @@ final class LocalExecutors implements BeforeAllCallback {
                                 // A duplicate of each task that takes a little longer than others: none may do harm.
                                 "spark.speculation.minTaskRuntime", "500ms",
                                 "spark.speculation.quantile", "0.5",
-                                "spark.speculation.multiplier", "1.1")),
+                                "spark.speculation.multiplier", "1.1",
+                                // Both are file systems of Hadoop by their schemes; of the second the class is absent.
+                                "spark.hadoop.fs.store.impl", ObjectStore.class.getName(),
+                                "spark.hadoop.fs.absent.impl", "nibble.cluster.Absent")),
                 new StopSignal());
     }
 
