@@ -89,6 +89,7 @@ public final class ClusterLayers implements LayerSupply {
             report = CheckpointQuantizer.assemble(job, out, resume, arithmetic, supply, listener);
         }
         own.deleteAll();
+        new SharedFolder(shared).deleteIfEmpty();
         return report;
     }
 

@@ -186,6 +186,19 @@ public record SharedFolder(String uri) implements Serializable {
         }
     }
 
+    /** Deletes the folder, unless something is in it. */
+    public void deleteIfEmpty() {
+        Path folder = new Path(uri);
+        try {
+            FileSystem files = files();
+            if (files.exists(folder) && files.listStatus(folder).length == 0) {
+                files.delete(folder, false);
+            }
+        } catch (IOException e) {
+            throw failed("", "deleting", e);
+        }
+    }
+
     /** Deletes the folder with all that is in it. */
     public void deleteAll() {
         try {
