@@ -131,6 +131,12 @@ public final class CudaDevice implements AutoCloseable {
                 "copying from cuda:" + other.ordinal + " to cuda:" + ordinal);
     }
 
+    /** Does the same with addresses. */
+    public void copyFrom(CudaDevice other, long source, long target, long bytes, CudaStream stream) {
+        CUdeviceptr nowhere = new CUdeviceptr();
+        copyFrom(other, nowhere.withByteOffset(source), nowhere.withByteOffset(target), bytes, stream);
+    }
+
     /** Waits for all that was asked of the card. */
     public void synchronize() {
         check(cuCtxSynchronize(), "waiting for cuda:" + ordinal);
