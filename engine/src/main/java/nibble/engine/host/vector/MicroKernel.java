@@ -17,9 +17,9 @@ import jdk.incubator.vector.FloatVector;
  * </pre>
  *
  * An outer product: 8 rows x 2 vectors of sums stay in registers, each step of i loads two vectors and eight scalars
- * for sixteen multiply-adds, and there is no sum across lanes. Every sum runs over i in order by fused multiply-add,
- * however rows are grouped. Offsets are computed from the loop variable: carried ones keep C2 from dropping the bounds
- * checks.
+ * for sixteen multiply-adds, and there is no sum across lanes. AVX2 has sixteen registers in all, which hold 6 rows x 2
+ * vectors ({@link SixRows}). Every sum runs over i in order by fused multiply-add, however rows are grouped. Offsets
+ * are computed from the loop variable: carried ones keep C2 from dropping the bounds checks.
  */
 final class MicroKernel {
     /** Columns of a panel. */
@@ -27,10 +27,18 @@ final class MicroKernel {
     /** Rows of a panel kept at a time: 256 x 32 floats are 32 kB, which leaves L1 some room for the rows of a. */
     static final int DEPTH = 256;
 
-    /** Rows that are multiplied one by one where no eight are left. */
-    private static final int FEW = 3;
+    /** Rows that are multiplied together. */
+    private static final int ROWS = COUNT == 8 ? SixRows.ROWS : 8;
+
+    /** Rows that are multiplied one by one where no more are left. */
+    private static final int FEW = COUNT == 8 ? 1 : 3;
 
     private MicroKernel() {}
+
+    /** Returns the least number of rows that leaves none over and is no less than this one. */
+    static int roundUp(int rows) {
+        return (rows + ROWS - 1) / ROWS * ROWS;
+    }
 
     /** @param accumulate whether to add to c or to overwrite it */
     static void multiply(
@@ -47,19 +55,15 @@ final class MicroKernel {
             boolean accumulate) {
         for (int j = 0; j < PANEL; j += 2 * COUNT) {
             int r = 0;
-            for (; r + FEW < rows; r += 8) {
-                eight(
-                        Math.min(8, rows - r) - 1,
-                        a,
-                        aOffset + r * aStride,
-                        aStride,
-                        b,
-                        bOffset + j,
-                        k,
-                        c,
-                        cOffset + r * cStride + j,
-                        cStride,
-                        accumulate);
+            for (; r + FEW < rows; r += ROWS) {
+                int last = Math.min(ROWS, rows - r) - 1;
+                int from = aOffset + r * aStride;
+                int to = cOffset + r * cStride + j;
+                if (ROWS == SixRows.ROWS) {
+                    SixRows.multiply(last, k, a, from, aStride, b, bOffset + j, c, to, cStride, accumulate);
+                } else {
+                    eight(last, a, from, aStride, b, bOffset + j, k, c, to, cStride, accumulate);
+                }
             }
             for (; r < rows; r++) {
                 one(a, aOffset + r * aStride, b, bOffset + j, k, c, cOffset + r * cStride + j, accumulate);

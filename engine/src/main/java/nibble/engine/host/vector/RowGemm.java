@@ -30,7 +30,7 @@ public final class RowGemm {
         int panels = (n + PANEL - 1) / PANEL;
         int wantedSplits = (TASKS_PER_WORKER * workers.threads() + panels - 1) / Math.max(1, panels);
         int splits = workers.threads() == 1 ? 1 : Math.max(1, Math.min(wantedSplits, m / FEWEST_ROWS));
-        int rowsPerTask = ((m + splits - 1) / splits + 7) / 8 * 8;
+        int rowsPerTask = MicroKernel.roundUp((m + splits - 1) / splits);
         workers.forEach(panels * splits, task -> {
             int row = task % splits * rowsPerTask;
             int rows = Math.min(rowsPerTask, m - row);
