@@ -57,8 +57,14 @@ final class TuningWork {
      */
     static void requireRoom(QuantizationJob job, QuantizationDevices devices) {
         if (job.options().steps() > 0) {
-            TuningCost.of(job.source().config(), job.options(), job.blocks().orElseThrow())
-                    .room(devices.members().getFirst().gradients());
+            TuningCost cost = TuningCost.of(
+                    job.source().config(), job.options(), job.blocks().orElseThrow());
+            List<Backend> members = devices.members();
+            for (Backend member : members) {
+                member.makeCurrent();
+                cost.room(member.gradients(), members.size());
+            }
+            members.getFirst().makeCurrent();
         }
     }
 
@@ -84,11 +90,9 @@ final class TuningWork {
     }
 
     private void tune() {
-        // One of several: steps are too short to share.
-        Backend backend = devices.members().getFirst();
-        backend.makeCurrent();
+        devices.members().getFirst().makeCurrent();
         try (Checkpoint made = Checkpoint.open(output.path())) {
-            Optional<Tuning.Result> result = new Tuning(job, backend, output.state(), progress).run(made);
+            Optional<Tuning.Result> result = new Tuning(job, devices, output.state(), progress).run(made);
             Set<String> changed = Set.of();
             if (result.isPresent() && result.get().report().kept()) {
                 changed = TunedTensors.all(

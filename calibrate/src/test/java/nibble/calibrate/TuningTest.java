@@ -78,14 +78,9 @@ class TuningTest {
             }
         };
         try (Checkpoint source = Checkpoint.open(MODELS.resolve(model));
-                Backend backend = Backends.open(device, 2)) {
+                QuantizationDevices devices = Backends.openForQuantization(device, 2, Long.MAX_VALUE)) {
             return CheckpointQuantizer.quantize(
-                    new QuantizationJob(source, Optional.of(blocks), options),
-                    out,
-                    resume,
-                    QuantizationDevices.of(backend),
-                    listener,
-                    stop);
+                    new QuantizationJob(source, Optional.of(blocks), options), out, resume, devices, listener, stop);
         }
     }
 

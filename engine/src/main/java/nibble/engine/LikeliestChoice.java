@@ -1,7 +1,6 @@
 package nibble.engine;
 
 import java.util.Arrays;
-import java.util.Comparator;
 import nibble.engine.tensor.Likeliest;
 
 /**
@@ -31,28 +30,32 @@ final class LikeliestChoice {
         this.options = options;
         this.share = share;
         int n = likeliest.ids().length;
-        double[] all = new double[n];
+        int[] orderedIds = new int[n];
+        double[] ordered = new double[n];
         for (int i = 0; i < n; i++) {
-            all[i] = score.of(likeliest.ids()[i], likeliest.logits()[i]);
+            // The greatest logit comes first, so only what a penalty lowered moves: a step may have 64 rows to order.
+            int id = likeliest.ids()[i];
+            double one = score.of(id, likeliest.logits()[i]);
+            int at = i;
+            while (at > 0 && (ordered[at - 1] < one || ordered[at - 1] == one && orderedIds[at - 1] > id)) {
+                ordered[at] = ordered[at - 1];
+                orderedIds[at] = orderedIds[at - 1];
+                at--;
+            }
+            ordered[at] = one;
+            orderedIds[at] = id;
         }
-        // No other id scores more.
-        double others = likeliest.whole() ? Double.NEGATIVE_INFINITY : likeliest.logits()[n - 1];
-        Integer[] order = new Integer[n];
-        Arrays.setAll(order, i -> i);
-        Arrays.sort(
-                order,
-                Comparator.<Integer>comparingDouble(i -> -all[i])
-                        .thenComparingInt(i -> likeliest.ids()[i]));
-        int certain = 0;
-        while (certain < n && (likeliest.whole() || all[order[certain]] > others)) {
-            certain++;
+        int certain = n;
+        if (!likeliest.whole()) {
+            // No other id scores more.
+            double others = likeliest.logits()[n - 1];
+            certain = 0;
+            while (certain < n && ordered[certain] > others) {
+                certain++;
+            }
         }
-        ids = new int[certain];
-        scores = new double[certain];
-        for (int i = 0; i < certain; i++) {
-            ids[i] = likeliest.ids()[order[i]];
-            scores[i] = all[order[i]];
-        }
+        ids = Arrays.copyOf(orderedIds, certain);
+        scores = Arrays.copyOf(ordered, certain);
     }
 
     /**
@@ -66,11 +69,31 @@ final class LikeliestChoice {
         if (!lowers && !likeliest.whole()) {
             return Likeliest.NONE;
         }
+        if (options.temperature() == 0 && isPlain(options)) {
+            return greedy(likeliest);
+        }
         LikeliestChoice choice = new LikeliestChoice(likeliest, options, score, share);
         if (choice.ids.length == 0) {
             return Likeliest.NONE;
         }
         return options.temperature() == 0 ? choice.greedy() : choice.draw();
+    }
+
+    private static boolean isPlain(SamplingOptions options) {
+        return options.repetitionPenalty() == 1 && options.frequencyPenalty() == 0 && options.presencePenalty() == 0;
+    }
+
+    /** Does what {@link #greedy()} does where scores are logits. */
+    private static int greedy(Likeliest likeliest) {
+        float[] logits = likeliest.logits();
+        if (!likeliest.whole() && !(logits[0] > logits[logits.length - 1])) {
+            return Likeliest.NONE;
+        }
+        int best = likeliest.ids()[0];
+        for (int i = 1; i < logits.length && logits[i] == logits[0]; i++) {
+            best = Math.min(best, likeliest.ids()[i]);
+        }
+        return best;
     }
 
     /** Of equals the lowest id; 0 and -0 are equal here. */
@@ -99,9 +122,7 @@ final class LikeliestChoice {
         if (known == kept) {
             return drawKept(p, kept, sum);
         }
-        boolean plain =
-                options.repetitionPenalty() == 1 && options.frequencyPenalty() == 0 && options.presencePenalty() == 0;
-        return plain && kept == all && options.minP() == 0 ? drawOfAll(p) : Likeliest.NONE;
+        return isPlain(options) && kept == all && options.minP() == 0 ? drawOfAll(p) : Likeliest.NONE;
     }
 
     /** As the sampler does it. */

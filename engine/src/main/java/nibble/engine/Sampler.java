@@ -53,15 +53,24 @@ public final class Sampler {
             id = options.temperature() == 0 ? likeliest(scores) : draw(scores, share);
         }
         observe(id);
-        generated.merge(id, 1, Integer::sum);
+        if (countsTokens()) {
+            generated.merge(id, 1, Integer::sum);
+        }
         return id;
     }
 
     /** The score of an id under the penalties. */
     private double penalized(int id, float logit) {
         double score = repeated(id, logit);
+        if (!countsTokens()) {
+            return score;
+        }
         Integer times = generated.get(id);
         return times == null ? score : score - penalty(times);
+    }
+
+    private boolean countsTokens() {
+        return options.frequencyPenalty() != 0 || options.presencePenalty() != 0;
     }
 
     private double repeated(int id, float logit) {

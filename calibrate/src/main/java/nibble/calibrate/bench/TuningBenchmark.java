@@ -15,8 +15,10 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.Shape;
 import nibble.checkpoint.tensor.TensorView;
+import nibble.engine.backend.ActivationStore;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.forward.Forward;
 import nibble.engine.forward.Taps;
 import nibble.engine.tensor.DecoderLayer;
@@ -47,7 +49,7 @@ public final class TuningBenchmark {
      * @param steps that a run takes
      * @param stepSeconds of a step, the first left out
      * @param passSeconds of the original model and of judging by held-out text, from one layer's forward pass
-     * @param peakDeviceBytes 0 on a CPU
+     * @param peakDeviceBytes of the device that took most; 0 on a CPU
      * @param room what stayed on the device
      */
     public record Result(
@@ -70,7 +72,14 @@ public final class TuningBenchmark {
      * @param sequenceLength tokens of a block
      */
     public static Result run(
-            ModelConfig config, long seed, int samples, int sequenceLength, QuantizeOptions options, Backend backend) {
+            ModelConfig config,
+            long seed,
+            int samples,
+            int sequenceLength,
+            QuantizeOptions options,
+            QuantizationDevices devices) {
+        Backend backend = devices.members().getFirst();
+        backend.makeCurrent();
         TuningCost cost = new TuningCost(config, options, (long) samples * sequenceLength, sequenceLength);
         SplittableRandom random = new SplittableRandom(seed);
         int rows = cost.sequences() * cost.length();
@@ -91,31 +100,36 @@ public final class TuningBenchmark {
                             _ -> layer,
                             gains,
                             table,
-                            backend.gradients(),
-                            cost.sequences(),
-                            cost.length(),
+                            devices,
+                            cost.shape(backend.gradients()),
                             options.movesCodes());
-                    Matrix states = backend.upload(original, rows, config.hiddenSize())) {
+                    ActivationStore states = backend.hostStore()) {
+                states.add(backend.upload(original, rows, config.hiddenSize()));
+                TuningSteps.Originals originals =
+                        (first, count, into) -> states.read(0, first * cost.length(), count * cost.length(), into, 0);
                 long start = 0;
                 for (int step = 0; step <= TIMED_STEPS; step++) {
                     if (step == 1) {
-                        backend.synchronize();
+                        devices.synchronize();
                         start = System.nanoTime();
                     }
                     int[] ids = random.ints(rows, 0, config.vocabularySize()).toArray();
-                    double divergence = steps.take(step, options.steps(), ids, states);
+                    double divergence = steps.take(step, options.steps(), ids, originals);
                     if (!Double.isFinite(divergence)) {
                         throw new IllegalStateException("divergence " + divergence + " at step " + step);
                     }
                 }
-                backend.synchronize();
+                devices.synchronize();
                 double seconds = (System.nanoTime() - start) / 1e9 / TIMED_STEPS;
                 return new Result(
                         config.layers(),
                         options.steps(),
                         seconds,
                         passSeconds,
-                        backend.peakDeviceBytes(),
+                        devices.members().stream()
+                                .mapToLong(Backend::peakDeviceBytes)
+                                .max()
+                                .orElse(0),
                         steps.room());
             }
         }

@@ -54,6 +54,7 @@ final class OriginalStates implements AutoCloseable {
             }
             Norm norm = ModelWeights.finalNorm(source);
             states.change(hidden -> backend.norm(hidden, norm, config.streamNormEps(), hidden));
+            backend.synchronize();
             return states;
         } catch (RuntimeException | Error e) {
             states.close();
@@ -75,16 +76,14 @@ final class OriginalStates implements AutoCloseable {
         }
     }
 
-    /** Puts the states of some sequences into a matrix, one after another. */
+    /** Puts the states of some sequences into a matrix of any device of the kind, one after another. */
     void copy(int[] sequences, Matrix into) {
         for (int i = 0; i < sequences.length; i++) {
             int at = Arrays.binarySearch(numbers, sequences[i]);
             if (at < 0) {
                 throw new IllegalArgumentException("no states of sequence " + sequences[i]);
             }
-            Matrix batch = batches.borrow(at / perBatch);
-            backend.copyRows(batch, at % perBatch * length, length, into, i * length);
-            batches.giveBack(at / perBatch, false);
+            batches.read(at / perBatch, at % perBatch * length, length, into, i * length);
         }
     }
 

@@ -1,6 +1,7 @@
 package nibble.calibrate.tune;
 
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.Optional;
 import java.util.function.IntFunction;
 import nibble.calibrate.job.QuantizationJob;
@@ -11,9 +12,8 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.Backend;
-import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.tensor.DecoderLayer;
-import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.Norm;
 
@@ -29,21 +29,23 @@ public final class Tuning {
     private static final int SAVING_SHARE = 20;
 
     private final QuantizationJob job;
+    private final QuantizationDevices devices;
+    /** The first of the devices, which does all but the steps. */
     private final Backend backend;
-    private final GradientOperations operations;
+
     private final Path stateFolder;
     private final WorkProgress progress;
 
     /**
      * Prepares the tuning of a model.
      *
-     * @param backend which has gradients
+     * @param devices which have gradients
      * @param stateFolder where an unfinished tuning is kept
      */
-    public Tuning(QuantizationJob job, Backend backend, Path stateFolder, WorkProgress progress) {
+    public Tuning(QuantizationJob job, QuantizationDevices devices, Path stateFolder, WorkProgress progress) {
         this.job = job;
-        this.backend = backend;
-        this.operations = backend.gradients();
+        this.devices = devices;
+        this.backend = devices.members().getFirst();
         this.stateFolder = stateFolder;
         this.progress = progress;
     }
@@ -105,29 +107,32 @@ public final class Tuning {
         int wanted = job.options().steps();
         // The head is the written one for both models: it is not quantized, and differs by its rounding to fp16 at
         // most.
+        StepShape shape = StepShape.of(sequences, text.length(), backend.gradients());
         try (TuningSteps steps = new TuningSteps(
-                        config,
-                        job.options().spec(),
-                        ModelWeights.embedding(made),
-                        index -> DecoderLayer.read(made, index),
-                        ModelWeights.finalNorm(made).gain(),
-                        ModelWeights.head(made),
-                        operations,
-                        sequences,
-                        text.length(),
-                        job.options().movesCodes());
-                Matrix states = backend.allocate(sequences * text.length(), config.hiddenSize())) {
+                config,
+                job.options().spec(),
+                ModelWeights.embedding(made),
+                index -> DecoderLayer.read(made, index),
+                ModelWeights.finalNorm(made).gain(),
+                ModelWeights.head(made),
+                devices,
+                shape,
+                job.options().movesCodes())) {
             TuningState saved = new TuningState(stateFolder);
             int done = saved.read(steps.adam()).orElse(0);
             if (done > 0) {
+                steps.restored();
                 progress.note("resuming after step " + done + " of " + wanted + " of tuning");
             }
-            double work = TuningCost.stepWork(config, states.rows());
+            double work = TuningCost.stepWork(config, shape.tokens());
             long next = System.nanoTime() + NANOS_BETWEEN_SAVES;
             for (int step = done; step < wanted; step++) {
                 int[] batch = text.batch(step, sequences);
-                original.copy(batch, states);
-                double divergence = steps.take(step, wanted, text.ids(batch), states);
+                double divergence = steps.take(
+                        step,
+                        wanted,
+                        text.ids(batch),
+                        (first, count, into) -> original.copy(Arrays.copyOfRange(batch, first, first + count), into));
                 progress.stepFinished(step + 1, wanted, divergence, work);
                 if (progress.stopRaised() || System.nanoTime() > next) {
                     long start = System.nanoTime();

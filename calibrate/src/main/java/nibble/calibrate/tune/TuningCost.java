@@ -160,10 +160,25 @@ public final class TuningCost {
         return FLOATS_PER_POSITION * Float.BYTES * (layer * config.layers() + config.hiddenSize());
     }
 
-    /** Says what of the tuning a device has room for now. */
-    public GradientOperations.Room room(GradientOperations operations) {
+    /**
+     * Says what of the tuning a device has room for now.
+     *
+     * @param devices that share the steps, of which this is one
+     */
+    public GradientOperations.Room room(GradientOperations operations, int devices) {
+        StepShape shape = shape(operations);
         return operations.room(
-                config, options.spec(), sequences(), length, DivergencePass.tapeColumns(config), options.movesCodes());
+                config,
+                options.spec(),
+                shape.partSequences() * shape.partsOf(devices),
+                length,
+                DivergencePass.tapeColumns(config),
+                options.movesCodes());
+    }
+
+    /** Returns what a step consists of where devices of a kind compute it. */
+    public StepShape shape(GradientOperations operations) {
+        return StepShape.of(sequences(), length, operations);
     }
 
     /** Returns what the original's states take of the host while a card takes steps, in fp16. */

@@ -1,34 +1,91 @@
 package nibble.calibrate.tune;
 
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Set;
+import java.util.function.Consumer;
 import java.util.function.IntFunction;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.backend.Backend;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.Parameter;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.gradient.DivergencePass;
+import nibble.engine.gradient.SharedGradient;
 import nibble.engine.gradient.TunedModel;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizationSpec;
+import org.jspecify.annotations.Nullable;
 
-/** Takes steps with a quantized model, where a device computes. Owns what it takes there. */
+/**
+ * Takes steps with a quantized model, on one device or on several side by side, with the same bits. Owns what it takes
+ * there.
+ */
 public final class TuningSteps implements AutoCloseable {
-    private final GradientOperations.Room room;
-    private final TunedModel model;
-    private final DivergencePass pass;
+    private final QuantizationDevices devices;
+    private final StepShape shape;
+    private final List<Share> shares = new ArrayList<>();
+    private final SharedGradient shared = new SharedGradient();
     private final Adam adam;
     private final int mostCode;
     private final Set<Parameter> positions = Collections.newSetFromMap(new IdentityHashMap<>());
 
+    /** Supplies what the original model has of a step's sequences after its final norm. */
+    public interface Originals {
+        /**
+         * Copies the states of some sequences; called on the threads of all devices at once.
+         *
+         * @param first of the step's sequences
+         * @param into on the device of the thread, one sequence after another
+         */
+        void copy(int first, int sequences, Matrix into);
+    }
+
+    /** What a device has of the tuning. Owns it. */
+    private static final class Share implements AutoCloseable {
+        final GradientOperations.Room room;
+        final TunedModel model;
+        final List<Matrix> states = new ArrayList<>();
+        private @Nullable DivergencePass pass;
+
+        Share(GradientOperations.Room room, TunedModel model) {
+            this.room = room;
+            this.model = model;
+        }
+
+        void prepare(Backend backend, StepShape shape, int parts) {
+            pass = new DivergencePass(
+                    model, backend.gradients(), shape.partSequences(), shape.length(), parts, room.tapes());
+            for (int part = 0; part < parts; part++) {
+                states.add(backend.allocate(
+                        shape.partSequences() * shape.length(), model.config().hiddenSize()));
+            }
+        }
+
+        DivergencePass pass() {
+            return java.util.Objects.requireNonNull(pass);
+        }
+
+        @Override
+        public void close() {
+            states.forEach(Matrix::close);
+            if (pass != null) {
+                pass.close();
+            }
+            model.close();
+        }
+    }
+
     /**
-     * Brings a model to the device.
+     * Brings a model to the devices.
      *
      * @param read a layer of codes and scales on the host; not kept
      * @param finalNorm gain
-     * @param sequences of a step, each of {@code length} tokens
      * @param movesCodes whether codes are tuned too
      */
     public TuningSteps(
@@ -38,16 +95,46 @@ public final class TuningSteps implements AutoCloseable {
             IntFunction<DecoderLayer> read,
             float[] finalNorm,
             Weight head,
-            GradientOperations operations,
-            int sequences,
-            int length,
+            QuantizationDevices devices,
+            StepShape shape,
             boolean movesCodes) {
-        this.room = operations.room(config, spec, sequences, length, DivergencePass.tapeColumns(config), movesCodes);
-        this.model = new TunedModel(config, embedding, read, finalNorm, head, operations, room.codes(), movesCodes);
-        this.pass = new DivergencePass(model, operations, sequences, length, room.tapes());
-        this.adam = new Adam(model.parameters());
+        this.devices = devices;
+        this.shape = shape;
         this.mostCode = spec.maxCode();
-        model.layers().forEach(layer -> positions.addAll(layer.positions().values()));
+        try {
+            for (Backend backend : devices.members().subList(0, used())) {
+                backend.makeCurrent();
+                GradientOperations operations = backend.gradients();
+                GradientOperations.Room room = operations.room(
+                        config,
+                        spec,
+                        shape.partSequences() * parts(),
+                        shape.length(),
+                        DivergencePass.tapeColumns(config),
+                        movesCodes);
+                shared.join(operations);
+                Share share = new Share(
+                        room,
+                        new TunedModel(config, embedding, read, finalNorm, head, operations, room.codes(), movesCodes));
+                shares.add(share);
+                share.prepare(backend, shape, parts());
+            }
+        } catch (RuntimeException | Error e) {
+            close();
+            throw e;
+        }
+        devices.members().getFirst().makeCurrent();
+        this.adam = new Adam(model().parameters());
+        model().layers().forEach(layer -> positions.addAll(layer.positions().values()));
+    }
+
+    private int used() {
+        return shape.devices(devices.members().size());
+    }
+
+    /** Parts that each device computes. */
+    private int parts() {
+        return shape.partsOf(devices.members().size());
     }
 
     /**
@@ -56,19 +143,67 @@ public final class TuningSteps implements AutoCloseable {
      * @param step counted from 0
      * @param steps of the whole tuning
      * @param ids of the sequences, one after another
-     * @param original the original model's states after its final norm
      * @return the mean divergence before the step, in nats
      */
-    public double take(int step, int steps, int[] ids, Matrix original) {
+    public double take(int step, int steps, int[] ids, Originals originals) {
         Parameter.AdamStep move = Adam.step(step, steps);
         Parameter.AdamStep codes = Adam.codeStep(step, steps, mostCode);
-        return pass.add(ids, original, 1, parameter -> parameter.move(positions.contains(parameter) ? codes : move))
-                / ids.length;
+        Consumer<Parameter> mover = parameter -> parameter.move(positions.contains(parameter) ? codes : move);
+        double sum = 0;
+        for (double[] divergences : onEach(i -> share(i, ids, originals, mover))) {
+            for (double divergence : divergences) {
+                sum += divergence;
+            }
+        }
+        return sum / ids.length;
     }
 
-    /** Returns what of the model stays where the device computes. */
+    private double[] share(int index, int[] ids, Originals originals, Consumer<Parameter> mover) {
+        Share share = shares.get(index);
+        int sequences = shape.partSequences();
+        int first = index * parts() * sequences;
+        for (int part = 0; part < parts(); part++) {
+            originals.copy(first + part * sequences, sequences, share.states.get(part));
+        }
+        int[] own = Arrays.copyOfRange(ids, first * shape.length(), (first + parts() * sequences) * shape.length());
+        return share.pass().add(own, share.states, 1.0 / shape.parts(), shared.of(index, mover));
+    }
+
+    /** Runs something on each device that takes part; if one fails, the others do not wait for it. */
+    private List<double[]> onEach(IntFunction<double[]> task) {
+        try {
+            return devices.onEach(i -> {
+                if (i >= shares.size()) {
+                    return new double[0];
+                }
+                try {
+                    return task.apply(i);
+                } catch (RuntimeException | Error e) {
+                    shared.fail(e);
+                    throw e;
+                }
+            });
+        } catch (RuntimeException e) {
+            // The first failure; those of devices that waited for it say nothing more.
+            throw shared.failure() instanceof RuntimeException first ? first : e;
+        }
+    }
+
+    /** Makes all devices take up what the first one's parameters were restored to. */
+    void restored() {
+        devices.synchronize();
+        onEach(i -> {
+            if (i > 0) {
+                shared.copy(i, shares.get(i).model.parameters(), model().parameters());
+            }
+            return new double[0];
+        });
+        devices.synchronize();
+    }
+
+    /** Returns what of the model stays on the first device. */
     public GradientOperations.Room room() {
-        return room;
+        return shares.getFirst().room;
     }
 
     Adam adam() {
@@ -76,12 +211,17 @@ public final class TuningSteps implements AutoCloseable {
     }
 
     TunedModel model() {
-        return model;
+        return shares.getFirst().model;
     }
 
     @Override
     public void close() {
-        pass.close();
-        model.close();
+        devices.synchronize();
+        for (int i = shares.size() - 1; i >= 0; i--) {
+            devices.members().get(i).makeCurrent();
+            shares.get(i).close();
+        }
+        devices.members().getFirst().makeCurrent();
+        shared.close();
     }
 }

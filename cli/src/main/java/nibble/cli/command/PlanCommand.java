@@ -30,6 +30,7 @@ import nibble.convert.CheckpointPlan;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Streams;
 import nibble.engine.gradient.DivergencePass;
 import nibble.files.Reasons;
@@ -57,6 +58,9 @@ final class PlanCommand implements Callable<Integer> {
 
     /** The share of that rate that steps of tuning reached there: their products are TF32. */
     private static final double CUDA_STEP_SHARE = 0.42;
+
+    /** What each of several cards that share the work does of what it does alone. */
+    private static final double CARD_GAIN = 0.85;
 
     /** What starting, compiling kernels, and reading and encoding the calibration text take beside a card. */
     private static final double CUDA_START_SECONDS = 5;
@@ -121,6 +125,8 @@ final class PlanCommand implements Callable<Integer> {
      * @param outputBytes with the config files and what is carried over, without the report
      * @param steps of tuning after all layers are made
      * @param movesCodes whether they move codes beside scales and norms
+     * @param stepSeconds of all of them, a part of the estimate
+     * @param stepDevices cards that share them, or 1
      * @param tuningStateBytes twice these should be free beside the output, so that unfinished tuning can be saved
      * @param calibrationStreamBytes twice these should be free beside the output, so that a long run can save its
      *     stream
@@ -143,6 +149,8 @@ final class PlanCommand implements Callable<Integer> {
             long calibrationTokens,
             int steps,
             boolean movesCodes,
+            double stepSeconds,
+            int stepDevices,
             long tuningStateBytes,
             double flops,
             double measuredFlopsPerSecond,
@@ -159,8 +167,9 @@ final class PlanCommand implements Callable<Integer> {
         json.requireWritable();
         model = shape ? Path.of(source.text()) : source.folder(terminal);
         Plan plan;
-        try (Backend backend = device.open(terminal, quantization.method())) {
-            plan = plan(backend);
+        try (QuantizationDevices devices = device.openForQuantization(terminal, quantization.method())) {
+            devices.members().getFirst().makeCurrent();
+            plan = plan(devices.members().getFirst(), devices.members().size());
         }
         json.write(terminal, plan);
         if (!json.toStandardOutput()) {
@@ -169,7 +178,8 @@ final class PlanCommand implements Callable<Integer> {
         return ExitCode.DONE;
     }
 
-    private Plan plan(Backend backend) {
+    /** @param cards of the kind of the backend that share the work, itself one of them; 1 on a CPU */
+    private Plan plan(Backend backend, int cards) {
         ModelConfig config;
         long sideBytes = 0;
         Long inputBytes = null;
@@ -204,7 +214,7 @@ final class PlanCommand implements Callable<Integer> {
         CheckpointPlan output = CheckpointPlan.of(config, quantization.format(), spec, quantization.maxShardBytes());
         long heap = Runtime.getRuntime().maxMemory();
         int samples = samples(asked.samples());
-        Estimate estimate = estimate(config, options, samples, backend, heap);
+        Estimate estimate = estimate(config, options, samples, backend, cards, heap);
         QuantizationCost cost = estimate.cost();
         long outputBytes = output.fileBytes() + sideBytes;
         List<Shard> shards = new ArrayList<>();
@@ -223,6 +233,8 @@ final class PlanCommand implements Callable<Integer> {
                 cost.calibrationTokens() == 0 ? 0 : (long) samples * calibration.sequenceLength(options.method()),
                 options.steps(),
                 options.movesCodes(),
+                estimate.stepSeconds(),
+                estimate.stepDevices(),
                 TuningCost.stateBytes(config, options),
                 cost.flops(),
                 estimate.flopsPerSecond(),
@@ -245,11 +257,22 @@ final class PlanCommand implements Callable<Integer> {
                 : calibration.samples(usual);
     }
 
-    /** @param flopsPerSecond that the run is expected to reach */
+    /**
+     * @param flopsPerSecond that the run is expected to reach
+     * @param seconds of all
+     * @param stepSeconds of them those of the steps of tuning
+     */
     private record Estimate(
-            QuantizationCost cost, long peakHostBytes, long peakDeviceBytes, double flopsPerSecond, double seconds) {}
+            QuantizationCost cost,
+            long peakHostBytes,
+            long peakDeviceBytes,
+            double flopsPerSecond,
+            double seconds,
+            double stepSeconds,
+            int stepDevices) {}
 
-    private Estimate estimate(ModelConfig config, QuantizeOptions options, int samples, Backend backend, long heap) {
+    private Estimate estimate(
+            ModelConfig config, QuantizeOptions options, int samples, Backend backend, int cards, long heap) {
         QuantizationSpec spec = options.spec();
         int fitted = Math.min(samples, options.best().fitBlocks());
         int length = calibration.sequenceLength(options.method());
@@ -260,38 +283,47 @@ final class PlanCommand implements Callable<Integer> {
             QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, fitted, length)
                     .tuned(tuning, false);
             double rate = backend.productFlopsPerSecond();
+            double steps = tuning.stepsWork() / (CPU_TUNING_EFFICIENCY * rate);
             double seconds = (cost.flops() - cost.tuningFlops()) / (CPU_EFFICIENCY * rate)
                     + cost.tuningFlops() / (CPU_TUNING_EFFICIENCY * rate)
                     + (cost.calibrationTokens() == 0 ? 0 : CPU_START_SECONDS);
-            return new Estimate(cost, cost.peakHostBytes(heap), 0, rate, seconds);
+            return new Estimate(cost, cost.peakHostBytes(heap), 0, rate, seconds, steps, 1);
         }
         QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, fitted, length)
                 .tuned(tuning, true);
         long device = peak.get().device();
         long pinned = peak.get().pinned();
+        int sharing = tuning.shape(backend.gradients()).devices(cards);
         if (options.steps() > 0) {
-            GradientOperations.Room room = tuning.room(backend.gradients());
+            GradientOperations.Room room = tuning.room(backend.gradients(), cards);
             device = Math.max(device, room.device());
-            pinned = Math.max(pinned, room.pinned() + tuning.stateBytes());
+            pinned = Math.max(pinned, sharing * room.pinned() + tuning.stateBytes());
         }
         double rate = CUDA_EFFICIENCY * backend.productFlopsPerSecond();
+        double start = cost.calibrationTokens() == 0 ? 0 : CUDA_START_SECONDS;
+        double layers = (cost.flops() - cost.tuningFlops()) / rate / gain(cards) + config.layers() * CUDA_LAYER_SECONDS;
+        double passes = (cost.tuningFlops() - tuning.stepsWork()) / rate;
+        double steps =
+                (tuning.stepsWork() / (CUDA_STEP_SHARE * rate) + smallWork(config, options, tuning)) / gain(sharing);
         return new Estimate(
                 cost,
                 cost.peakHostBytes(heap) + pinned + CUDA_HOST_BYTES,
                 device,
                 rate,
-                (cost.flops() - tuning.stepsWork()) / rate
-                        + tuning.stepsWork() / (CUDA_STEP_SHARE * rate)
-                        + fixedSeconds(config, options, cost, tuning));
+                start + layers + passes + steps,
+                steps,
+                sharing);
     }
 
-    /** What a card takes however fast it multiplies, which is most of a small model's time. */
-    private static double fixedSeconds(
-            ModelConfig config, QuantizeOptions options, QuantizationCost cost, TuningCost tuning) {
+    private static double gain(int cards) {
+        return cards == 1 ? 1 : CARD_GAIN * cards;
+    }
+
+    /** What steps take however fast a card multiplies, which is most of a small model's time. */
+    private static double smallWork(ModelConfig config, QuantizeOptions options, TuningCost tuning) {
         double token = Math.min(CUDA_MOST_TOKEN_SECONDS, CUDA_TAPE_SECONDS * DivergencePass.tapeColumns(config));
         double step = CUDA_STEP_LAYER_SECONDS + token * tuning.sequences() * tuning.length();
-        double start = cost.calibrationTokens() == 0 ? 0 : CUDA_START_SECONDS;
-        return start + config.layers() * (CUDA_LAYER_SECONDS + options.steps() * step);
+        return config.layers() * options.steps() * step;
     }
 
     private void print(Plan plan) {
@@ -331,6 +363,10 @@ final class PlanCommand implements Callable<Integer> {
         rows.add(List.of(
                 "time at this machine's " + Figures.decimals(plan.measuredFlopsPerSecond() / 1e9, 0) + " GFLOP/s",
                 "about " + Figures.duration(plan.estimatedSeconds())));
+        if (plan.steps() > 0) {
+            String cards = plan.stepDevices() > 1 ? ", on " + plan.stepDevices() + " cards" : "";
+            rows.add(List.of("  of it the steps of tuning" + cards, "about " + Figures.duration(plan.stepSeconds())));
+        }
         new Table(List.of(String.valueOf(model.getFileName()), ""), rows)
                 .lines()
                 .forEach(out::println);

@@ -23,7 +23,6 @@ import nibble.cli.terminal.QuantizationSummary;
 import nibble.cli.terminal.StopOnSignal;
 import nibble.cli.terminal.Table;
 import nibble.cli.terminal.Terminal;
-import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
@@ -157,9 +156,7 @@ final class QuantizeBenchCommand implements Callable<Integer> {
     private TuningBenchmark.Result tuning(ModelShape model, QuantizeOptions options) {
         ModelShape tuned = tuningLayers == null ? model : model.withLayers(tuningLayers);
         try (QuantizationDevices devices = device.openForQuantization(terminal, options.method())) {
-            Backend backend = devices.members().getFirst();
-            backend.makeCurrent();
-            return TuningBenchmark.run(tuned.config(), shape.seed, samples, sequenceLength, options, backend);
+            return TuningBenchmark.run(tuned.config(), shape.seed, samples, sequenceLength, options, devices);
         }
     }
 

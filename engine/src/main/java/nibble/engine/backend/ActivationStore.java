@@ -19,6 +19,14 @@ public interface ActivationStore extends AutoCloseable {
     /** Ends the use of the batch that was borrowed last. */
     void giveBack(int index, boolean changed);
 
+    /**
+     * Copies rows of a batch that is not borrowed, in the order of the work of the device that has {@code into}: this
+     * one, or another of its kind. Several threads may do so at once, after the backend's work is done.
+     *
+     * @param into of the extents and the precision of batches
+     */
+    void read(int index, int first, int rows, Matrix into, int at);
+
     @Override
     void close();
 }

@@ -36,6 +36,27 @@ public interface GradientOperations {
     /** Returns whether there is room for the positions of all codes; parameters are those of {@link #room}. */
     boolean fitsCodes(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns);
 
+    /**
+     * Returns how many parts the gradient of a step is the sum of, each of equally many of its sequences. It depends on
+     * nothing but their number, so that one device and several give the same bits.
+     */
+    int parts(int sequences);
+
+    /** Marks a point in this device's work, that another device of its kind can wait for. */
+    interface Mark extends AutoCloseable {
+        /** Marks what was asked of the device so far. */
+        void set();
+
+        @Override
+        void close();
+    }
+
+    /** Makes a mark on this device. */
+    Mark mark();
+
+    /** Lets this device's further work wait for what another one had been asked when the mark was set last. */
+    void await(Mark mark);
+
     /** Makes a parameter that begins with these numbers. */
     Parameter parameter(float[] start);
 

@@ -17,6 +17,18 @@ public interface Parameter extends AutoCloseable {
     /** Adds to the gradient, as a backward pass does. */
     void addGradient(float[] more);
 
+    /**
+     * Adds the gradient of the same parameter on another device, in the order of this device's work; what that device
+     * has still to do for it was waited for ({@link GradientOperations#await}).
+     */
+    void addGradientOf(Parameter other);
+
+    /**
+     * Takes up the numbers of the same parameter on another device, which has moved them, and forgets the gradient. Of
+     * codes it takes the codes alone; Adam's means stay as they are.
+     */
+    void follow(Parameter leader);
+
     /** Moves what steps move by a step of Adam along its gradient, and forgets the gradient. */
     void move(AdamStep step);
 

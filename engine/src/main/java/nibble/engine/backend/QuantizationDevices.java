@@ -2,6 +2,7 @@ package nibble.engine.backend;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.IntFunction;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.quantize.PairedMoments;
@@ -25,6 +26,14 @@ public interface QuantizationDevices extends AutoCloseable {
 
     /** Does what {@link Backend#quantizer} does, with the weight placed on each member. */
     LinearQuantizer quantizer(List<? extends Weight> placed, DenseWeight original, Path file, QuantizationSpec spec);
+
+    /**
+     * Runs something on all members side by side, that of the first on the calling thread, which then uses the first
+     * one; results in their order.
+     *
+     * @param task takes a member's index, on a thread that uses this member
+     */
+    <T> List<T> onEach(IntFunction<T> task);
 
     /** Waits until all that was asked of any member is done. */
     void synchronize();
@@ -54,6 +63,12 @@ public interface QuantizationDevices extends AutoCloseable {
             public LinearQuantizer quantizer(
                     List<? extends Weight> placed, DenseWeight original, Path file, QuantizationSpec spec) {
                 return backend.quantizer(placed.getFirst(), original, file, spec);
+            }
+
+            @Override
+            public <T> List<T> onEach(IntFunction<T> task) {
+                backend.makeCurrent();
+                return List.of(task.apply(0));
             }
 
             @Override

@@ -22,12 +22,12 @@ public interface QuantizationOperations extends Matrices {
      * @param streams of which this is one; the others ask for stores of their own
      */
     default ActivationStore activationStore(long elements, ModelConfig config, Streams streams) {
-        return new ResidentActivations();
+        return new ResidentActivations(this);
     }
 
     /** Makes a store whose batches take memory of the host alone while they are not used. */
     default ActivationStore hostStore() {
-        return new ResidentActivations();
+        return new ResidentActivations(this);
     }
 
     /** Makes statistics of inputs with so many features, all zero. */

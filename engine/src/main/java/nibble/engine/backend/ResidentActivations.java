@@ -6,7 +6,17 @@ import nibble.engine.tensor.Matrix;
 
 /** Keeps batches where the backend computes. */
 public final class ResidentActivations implements ActivationStore {
+    private final Matrices matrices;
     private final List<Matrix> batches = new ArrayList<>();
+
+    /**
+     * Makes an empty store.
+     *
+     * @param matrices which copies rows
+     */
+    public ResidentActivations(Matrices matrices) {
+        this.matrices = matrices;
+    }
 
     @Override
     public void add(Matrix batch) {
@@ -20,6 +30,11 @@ public final class ResidentActivations implements ActivationStore {
 
     @Override
     public void giveBack(int index, boolean changed) {}
+
+    @Override
+    public void read(int index, int first, int rows, Matrix into, int at) {
+        matrices.copyRows(batches.get(index), first, rows, into, at);
+    }
 
     @Override
     public void close() {

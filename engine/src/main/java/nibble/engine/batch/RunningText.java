@@ -18,7 +18,8 @@ final class RunningText implements Generation {
     private int[] ids;
     private int length;
     private int computed;
-    private final List<Integer> blocks = new ArrayList<>();
+    private int[] blocks = new int[8];
+    private int blockCount;
     /** Full blocks that are registered, and the number of the last of them. */
     private int registeredBlocks;
 
@@ -81,7 +82,14 @@ final class RunningText implements Generation {
     }
 
     int[] blocks() {
-        return blocks.stream().mapToInt(Integer::intValue).toArray();
+        return Arrays.copyOf(blocks, blockCount);
+    }
+
+    private void add(int block) {
+        if (blockCount == blocks.length) {
+            blocks = Arrays.copyOf(blocks, 2 * blockCount);
+        }
+        blocks[blockCount++] = block;
     }
 
     void append(int id) {
@@ -104,7 +112,7 @@ final class RunningText implements Generation {
             if (block < 0) {
                 break;
             }
-            blocks.add(block);
+            add(block);
             lastRegistered = pool.number(block);
             registeredBlocks++;
         }
@@ -116,12 +124,12 @@ final class RunningText implements Generation {
 
     /** Takes blocks for {@code count} more ids; false if the pool has too few, and then takes none. */
     boolean reserve(BlockPool pool, int count) {
-        int needed = Math.ceilDiv(computed + count, BLOCK) - blocks.size();
+        int needed = Math.ceilDiv(computed + count, BLOCK) - blockCount;
         if (needed > pool.free()) {
             return false;
         }
         for (int i = 0; i < needed; i++) {
-            blocks.add(pool.take());
+            add(pool.take());
         }
         return true;
     }
@@ -130,15 +138,17 @@ final class RunningText implements Generation {
     void advance(BlockPool pool, int count) {
         computed += count;
         while ((registeredBlocks + 1) * BLOCK <= computed) {
-            lastRegistered = pool.register(blocks.get(registeredBlocks), lastRegistered, content(registeredBlocks));
+            lastRegistered = pool.register(blocks[registeredBlocks], lastRegistered, content(registeredBlocks));
             registeredBlocks++;
         }
     }
 
     /** Gives all blocks back; the ids stay, and are computed again. */
     void release(BlockPool pool) {
-        blocks.forEach(pool::release);
-        blocks.clear();
+        for (int i = 0; i < blockCount; i++) {
+            pool.release(blocks[i]);
+        }
+        blockCount = 0;
         computed = 0;
         registeredBlocks = 0;
         lastRegistered = BlockPool.BEGINNING;

@@ -93,7 +93,7 @@ final class BatchLayers implements AutoCloseable {
                 CudaMatrix q = CudaMatrix.of(backend.resources(), query);
                 CudaMatrix k = CudaMatrix.of(backend.resources(), key);
                 CudaMatrix v = CudaMatrix.of(backend.resources(), value);
-                attend(index, q.address(), q.columns(), k.address(), v.address(), k.columns(), out);
+                attend(index, q.address(), q.columns(), k.address(), v.address(), k.columns(), out, 0);
             });
         }
         switch (layer.feedForward()) {
@@ -114,23 +114,51 @@ final class BatchLayers implements AutoCloseable {
     }
 
     private void attention(int index, DecoderLayer layer, CudaWeight qkv) {
-        backend.rmsNorm(a.hidden, layer.inputNorm(), model.config().streamNormEps(), a.normed);
-        backend.linears.multiply(qkv, a.normed, a.qkv, false);
+        multiply(qkv, normed(layer.inputNorm(), qkv), a.qkv, false);
         long query = a.qkv.address();
         long key = query + 2L * attending.shape.queryColumns();
         long value = key + 2L * attending.shape.keyColumns();
-        attend(index, query, a.qkv.columns(), key, value, a.qkv.columns(), a.attended);
-        backend.linears.multiply(layer.o(), a.attended, a.hidden, true);
+        Input attended = input(a.attended, layer.o());
+        attend(index, query, a.qkv.columns(), key, value, a.qkv.columns(), attended.rows, attended.arranged);
+        multiply(layer.o(), attended, a.hidden, true);
     }
 
     private void mlp(DecoderLayer layer, CudaWeight gateUp) {
-        backend.rmsNorm(a.hidden, layer.postAttentionNorm(), model.config().streamNormEps(), a.normed);
-        backend.linears.multiply(gateUp, a.normed, a.both, false);
-        backend.elementwise.gluOfRows(model.config().architecture().activation(), gateUp, a.both, a.gated);
-        backend.linears.multiply(layer.down(), a.gated, a.hidden, true);
+        multiply(gateUp, normed(layer.postAttentionNorm(), gateUp), a.both, false);
+        Input gated = input(a.gated, layer.down());
+        backend.elementwise.gluOfRows(
+                model.config().architecture().activation(), gateUp, a.both, gated.rows, gated.arranged);
+        multiply(layer.down(), gated, a.hidden, true);
     }
 
-    private void attend(int layer, long query, int queryStride, long key, long value, int keyStride, Matrix out) {
+    /**
+     * Holds the input of a product.
+     *
+     * @param arranged 0 where rows are row-major, else as {@link Products#arrangement} says
+     */
+    private record Input(CudaMatrix rows, int arranged) {}
+
+    private Input input(CudaMatrix rows, Weight weight) {
+        return new Input(
+                rows, weight instanceof CudaWeight placed ? backend.products.arrangement(placed, rows.rows()) : 0);
+    }
+
+    private Input normed(float[] gain, CudaWeight weight) {
+        Input normed = input(a.normed, weight);
+        backend.elementwise.rmsNorm(a.hidden, gain, model.config().streamNormEps(), normed.rows, normed.arranged);
+        return normed;
+    }
+
+    private void multiply(Weight weight, Input input, CudaMatrix out, boolean accumulate) {
+        if (input.arranged > 0 && weight instanceof CudaWeight.Tiled tiled) {
+            backend.products.multiplyArranged(input.rows, tiled, out, accumulate);
+        } else {
+            backend.linears.multiply(weight, input.rows, out, accumulate);
+        }
+    }
+
+    private void attend(
+            int layer, long query, int queryStride, long key, long value, int keyStride, Matrix out, int arranged) {
         long cos = attending.angles.address();
         backend.paged.launch(
                 attending.shape,
@@ -140,6 +168,7 @@ final class BatchLayers implements AutoCloseable {
                 CachedRows.of(backend.resources(), cache.keys(layer)),
                 CachedRows.of(backend.resources(), cache.values(layer)),
                 CudaMatrix.of(backend.resources(), out, false),
+                arranged,
                 attending.workspace);
     }
 

@@ -3,6 +3,7 @@ package nibble.engine.cuda;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -75,32 +76,36 @@ final class BestLogits implements AutoCloseable {
     List<RowLogits> read(List<BatchDecoder.Wanted> wanted) {
         here.fromDevice(results, 0, (long) wanted.size() * rowBytes(), card.stream());
         card.stream().synchronize();
+        int ints = rowBytes() / Integer.BYTES;
+        int[] found = new int[wanted.size() * ints];
+        MemorySegment.copy(here.segment(), ValueLayout.JAVA_INT, 0, found, 0, found.length);
         List<RowLogits> rows = new ArrayList<>();
         for (int row = 0; row < wanted.size(); row++) {
-            rows.add(new OnCard(row, likeliest(row, wanted.get(row))));
+            rows.add(new OnCard(row, likeliest(found, row * ints, wanted.get(row))));
         }
         return rows;
     }
 
-    private Optional<Likeliest> likeliest(int row, BatchDecoder.Wanted wanted) {
-        MemorySegment found = here.segment().asSlice((long) row * rowBytes(), rowBytes());
-        int count = found.getAtIndex(ValueLayout.JAVA_INT, 0);
+    /** @param at the row's beginning in {@code found} */
+    private Optional<Likeliest> likeliest(int[] found, int at, BatchDecoder.Wanted wanted) {
+        int count = found[at];
         if (count < 0) {
             return Optional.empty();
         }
-        int[] ids = new int[count];
         float[] values = new float[count];
-        MemorySegment.copy(found, ValueLayout.JAVA_FLOAT, 4L * headWords, values, 0, count);
-        MemorySegment.copy(found, ValueLayout.JAVA_INT, 4L * (headWords + most), ids, 0, count);
+        for (int i = 0; i < count; i++) {
+            values[i] = Float.intBitsToFloat(found[at + headWords + i]);
+        }
+        int ids = at + headWords + most;
         return Optional.of(new Likeliest(
-                ids,
+                Arrays.copyOfRange(found, ids, ids + count),
                 values,
                 logits.columns(),
-                found.getAtIndex(ValueLayout.JAVA_FLOAT, 1),
-                found.getAtIndex(ValueLayout.JAVA_FLOAT, 2),
+                Float.intBitsToFloat(found[at + 1]),
+                Float.intBitsToFloat(found[at + 2]),
                 wanted.asked(),
-                found.getAtIndex(ValueLayout.JAVA_FLOAT, 3),
-                found.getAtIndex(ValueLayout.JAVA_INT, 4)));
+                Float.intBitsToFloat(found[at + 3]),
+                found[at + 4]));
     }
 
     /** A row whose logits are on the card until the next step. */

@@ -269,7 +269,7 @@ public final class CudaBackend extends CudaOperations implements Backend {
     public ActivationStore activationStore(long elements, ModelConfig config, Streams streams) {
         long beside = CudaCalibration.beside(config, streams, BATCH_TOKENS);
         return card.memory().available() - 2 * elements >= beside
-                ? new ResidentActivations()
+                ? new ResidentActivations(this)
                 : new PinnedActivations(card);
     }
 

@@ -222,8 +222,9 @@ final class CudaBatchDecoder implements BatchDecoder {
         return codes;
     }
 
+    /** Has room for rows that a product wants arranged. */
     private CudaMatrix activations(int columns) {
-        return zeros(rows, columns, false);
+        return zeros(BatchRows.classOf(rows), columns, false);
     }
 
     /** Zeros: rows that a step does not need are never infinite. */

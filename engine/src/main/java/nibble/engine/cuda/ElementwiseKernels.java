@@ -61,16 +61,33 @@ final class ElementwiseKernels {
     void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out) {
         Extents.require("rmsNorm", "out", out, x.rows(), x.columns());
         Extents.require("rmsNorm", "x", x, x.rows(), weight.length);
-        rmsNorm(x, x.rows(), weight, epsilon, out);
+        rmsNorm(x, x.rows(), weight, epsilon, CudaMatrix.of(card, out, false), 0);
     }
 
     void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
         Extents.rmsNormHeads(x, weight.length);
-        rmsNorm(x, Math.multiplyExact(x.rows(), x.columns() / weight.length), weight, epsilon, x);
+        rmsNorm(
+                x,
+                Math.multiplyExact(x.rows(), x.columns() / weight.length),
+                weight,
+                epsilon,
+                CudaMatrix.of(card, x, false),
+                0);
+    }
+
+    /**
+     * Does what {@link #rmsNorm(Matrix, float[], double, Matrix)} does, for a product.
+     *
+     * @param out has room for {@code arranged} rows
+     * @param arranged 0, or the rows that {@code out} is arranged for ({@code arranged.cuh})
+     */
+    void rmsNorm(Matrix x, float[] weight, double epsilon, CudaMatrix out, int arranged) {
+        Extents.require("rmsNorm", "x", x, x.rows(), weight.length);
+        rmsNorm(x, x.rows(), weight, epsilon, out, arranged);
     }
 
     /** @param rows of {@code weight.length} columns, which x is read as */
-    private void rmsNorm(Matrix x, int rows, float[] weight, double epsilon, Matrix out) {
+    private void rmsNorm(Matrix x, int rows, float[] weight, double epsilon, CudaMatrix out, int arranged) {
         kernel("rms_norm")
                 .launch(
                         card.stream(),
@@ -81,7 +98,8 @@ final class ElementwiseKernels {
                         vectors.single(weight).address(),
                         (float) epsilon,
                         weight.length,
-                        CudaMatrix.of(card, out, false).address());
+                        out.address(),
+                        arranged);
     }
 
     void center(Matrix x, Matrix out) {
@@ -235,8 +253,9 @@ final class ElementwiseKernels {
      * Computes {@code out = activation(gate) * up} for the rows of a product with gate and up together.
      *
      * @param gateUp the matrix of both: where it is quantized they are interleaved by eight
+     * @param arranged as of {@link #rmsNorm(Matrix, float[], double, CudaMatrix, int)}
      */
-    void gluOfRows(Activation activation, CudaWeight gateUp, CudaMatrix both, CudaMatrix out) {
+    void gluOfRows(Activation activation, CudaWeight gateUp, CudaMatrix both, CudaMatrix out, int arranged) {
         int mlp = out.columns();
         boolean interleaved = gateUp instanceof CudaWeight.Tiled;
         String name = switch (activation) {
@@ -255,6 +274,7 @@ final class ElementwiseKernels {
                         interleaved ? 16 : 8,
                         interleaved ? 8 : mlp,
                         out.address(),
-                        mlp);
+                        mlp,
+                        arranged);
     }
 }

@@ -209,7 +209,7 @@ final class GroupedExperts implements AutoCloseable {
         CudaMatrix activated = first(sharedGated, rows);
         CudaMatrix product = first(products, rows);
         backend.linears.multiply(gateUp, normed, both, false);
-        backend.elementwise.gluOfRows(Activation.SILU, gateUp, both, activated);
+        backend.elementwise.gluOfRows(Activation.SILU, gateUp, both, activated, 0);
         backend.linears.multiply(shared.down(), activated, product, false);
         mix(product, rowNumbers, shares, 1, into);
     }

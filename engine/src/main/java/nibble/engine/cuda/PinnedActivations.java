@@ -106,6 +106,19 @@ final class PinnedActivations implements ActivationStore {
         }
     }
 
+    // Every card reads pinned memory, whichever pinned it.
+    @Override
+    public void read(int index, int first, int rows, Matrix into, int at) {
+        Batch batch = batches.get(index);
+        if (!(into instanceof CudaMatrix target) || target.single() || target.columns() != batch.columns) {
+            throw new IllegalArgumentException("a matrix of activations of a card is expected");
+        }
+        java.util.Objects.checkFromIndexSize(first, rows, batch.rows);
+        java.util.Objects.checkFromIndexSize(at, rows, target.rows());
+        long row = 2L * batch.columns;
+        batch.memory.toDevice(row * first, target.buffer(), row * at, row * rows, target.owner().stream());
+    }
+
     @Override
     public void close() {
         owner.synchronize();

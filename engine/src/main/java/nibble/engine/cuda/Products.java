@@ -23,9 +23,6 @@ final class Products implements AutoCloseable {
     /** Most bytes of a piece, unless 256 rows are more. */
     private static final long PIECE_BYTES = 256L << 20;
 
-    /** Most rows that reading weights as they are is faster for than expanding them first. */
-    private static final int MOST_FUSED = 192;
-
     private static final int PIECES = 2;
     private static final int THREADS = 256;
     private static final int WARPS = THREADS / 32;
@@ -118,7 +115,7 @@ final class Products implements AutoCloseable {
                     tos.getFirst().single());
             return;
         }
-        if (x.rows() <= MOST_FUSED && batchRows.takes(parts, tos)) {
+        if (batchRows.isFaster(matrix, x.rows()) && batchRows.takes(parts, tos)) {
             batchRows.multiply(x, parts, tos, accumulate);
             return;
         }
@@ -141,6 +138,16 @@ final class Products implements AutoCloseable {
                 compute.record(piece.used);
             }
         }
+    }
+
+    /** Returns the rows that the input of a product is arranged for where it may be ({@code arranged.cuh}), else 0. */
+    int arrangement(CudaWeight weight, int rows) {
+        return weight instanceof CudaWeight.Tiled tiled ? batchRows.arrangement(tiled.matrix(), rows) : 0;
+    }
+
+    /** {@code out (+)= x wᵀ} with rows that are arranged as {@link #arrangement} says. */
+    void multiplyArranged(CudaMatrix x, CudaWeight.Tiled weight, CudaMatrix out, boolean accumulate) {
+        batchRows.multiplyArranged(x, List.of(weight), List.of(out), accumulate);
     }
 
     /**

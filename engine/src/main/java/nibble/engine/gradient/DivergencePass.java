@@ -1,19 +1,22 @@
 package nibble.engine.gradient;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.Parameter;
 import nibble.engine.tensor.Matrix;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Computes the divergence of a tuned model's next-token distributions from the original model's, and its gradient, over
- * batches of so many sequences of one length. What a layer's backward pass needs is kept for some layers; the others
- * run forward again.
+ * parts of a step, each of so many sequences of one length. The gradient is the sum over the parts, in their order.
+ * What a layer's backward pass needs is kept for some layers; the others run forward again.
  */
 public final class DivergencePass implements AutoCloseable {
     private final TunedModel model;
@@ -21,33 +24,77 @@ public final class DivergencePass implements AutoCloseable {
     private final GradientOperations operations;
     private final LayerOperations forward;
     private final LayerPass layers;
+    /** Of a part. */
     private final int rows;
-    /** Of the last layers; the first one is shared by all that have none of their own. */
-    private final List<LayerTape> tapes = new ArrayList<>();
-    /** What went into the layers that share a tape. */
-    private final List<Matrix> inputs = new ArrayList<>();
 
+    private final List<Part> parts;
     private final Matrix normed;
     private final Matrix dNormed;
+
+    /** What a part has of its own. Owns the matrices. */
+    private static final class Part implements AutoCloseable {
+        /** Of the last layers; the first one is shared by all that have none of their own. */
+        final List<LayerTape> tapes = new ArrayList<>();
+        /** What went into the layers that share a tape. */
+        final List<Matrix> inputs = new ArrayList<>();
+
+        final Matrix hidden;
+        /** Of what the layer at hand gave; null outside of a step. */
+        @Nullable
+        Matrix gradient;
+
+        Part(LayerOperations forward, ModelConfig config, int rows, int kept) {
+            for (int i = 0; i < kept; i++) {
+                tapes.add(new LayerTape(forward, config, rows));
+            }
+            for (int i = 0; i < config.layers() - kept; i++) {
+                inputs.add(forward.allocate(rows, config.hiddenSize()));
+            }
+            this.hidden = forward.allocate(rows, config.hiddenSize());
+        }
+
+        Matrix gradient() {
+            return java.util.Objects.requireNonNull(gradient);
+        }
+
+        void forgetGradient() {
+            if (gradient != null) {
+                gradient.close();
+                gradient = null;
+            }
+        }
+
+        LayerTape tape(int layer) {
+            return tapes.get(Math.max(0, layer - inputs.size()));
+        }
+
+        @Override
+        public void close() {
+            tapes.forEach(LayerTape::close);
+            inputs.forEach(Matrix::close);
+            hidden.close();
+            forgetGradient();
+        }
+    }
 
     /**
      * Prepares passes over a model.
      *
+     * @param sequences of a part
+     * @param parts that this device computes
      * @param kept layers whose forward passes are kept, at least 1
      */
-    public DivergencePass(TunedModel model, GradientOperations operations, int sequences, int length, int kept) {
+    public DivergencePass(
+            TunedModel model, GradientOperations operations, int sequences, int length, int parts, int kept) {
         this.model = model;
         this.config = model.config();
         this.operations = operations;
         this.forward = operations.layers();
         this.rows = Math.multiplyExact(sequences, length);
         this.layers = new LayerPass(config, operations, sequences, length);
-        for (int i = 0; i < kept; i++) {
-            tapes.add(new LayerTape(forward, config, rows));
-        }
-        for (int i = 0; i < config.layers() - kept; i++) {
-            inputs.add(forward.allocate(rows, config.hiddenSize()));
-        }
+        this.parts = IntStream.range(0, parts)
+                .mapToObj(_ -> new Part(forward, config, rows, kept))
+                .toList();
         this.normed = forward.allocate(rows, config.hiddenSize());
         this.dNormed = forward.allocate(rows, config.hiddenSize());
     }
@@ -73,45 +120,58 @@ public final class DivergencePass implements AutoCloseable {
     /**
      * Adds the gradient of the mean divergence to the parameters.
      *
-     * @param ids of the sequences, one after another
-     * @param original the original model's states after its final norm
-     * @param share of the mean that this batch is
-     * @param whole told of each parameter once its gradient is whole and its layer no longer used; may move it
-     * @return Σ of the divergence over the batch's tokens, in nats
+     * @param ids of the sequences, one after another, those of the first part first
+     * @param original the original model's states after its final norm, a matrix for each part
+     * @param share of the mean that each part is
+     * @param whole told of parameters once their gradients are whole and their layer no longer used; may move them
+     * @return Σ of the divergence over the tokens of each part, in nats
      */
-    public double add(int[] ids, Matrix original, double share, Consumer<Parameter> whole) {
-        int shared = inputs.size();
+    public double[] add(int[] ids, List<Matrix> original, double share, Consumer<List<Parameter>> whole) {
         int count = config.layers();
-        try (Matrix hidden = forward.allocate(rows, config.hiddenSize());
-                Matrix gradient = forward.allocate(rows, config.hiddenSize())) {
-            embed(ids, hidden);
-            for (int i = 0; i < count; i++) {
-                if (i < shared) {
-                    forward.copyRows(hidden, 0, rows, inputs.get(i), 0);
-                }
-                try (LayerWeights layer = weights(i, Math.min(i + 1, count - 1))) {
-                    layers.forward(layer, hidden, tape(i));
-                }
-            }
-            Parameter finalNorm = model.finalNorm();
-            operations.rmsNorm(hidden, finalNorm, config.streamNormEps(), normed);
-            float factor = (float) (share / rows);
-            float cap = (float) config.multipliers().logitCap();
-            double divergence = operations.divergence(model.head(), cap, original, normed, factor, dNormed);
-            operations.addRmsNorm(hidden, finalNorm, config.streamNormEps(), dNormed, gradient);
-            whole.accept(finalNorm);
-            for (int i = count - 1; i >= 0; i--) {
-                try (LayerWeights layer = weights(i, Math.max(i - 1, 0))) {
-                    if (i < shared) {
-                        forward.copyRows(inputs.get(i), 0, rows, hidden, 0);
-                        layers.forward(layer, hidden, tape(i));
-                    }
-                    layers.backward(layer, tape(i), gradient);
-                }
-                model.layers().get(i).parameters().forEach(whole);
-            }
-            return divergence;
+        for (int p = 0; p < parts.size(); p++) {
+            embed(Arrays.copyOfRange(ids, p * rows, (p + 1) * rows), parts.get(p).hidden);
         }
+        for (int i = 0; i < count; i++) {
+            try (LayerWeights layer = weights(i, Math.min(i + 1, count - 1))) {
+                for (Part part : parts) {
+                    if (i < part.inputs.size()) {
+                        forward.copyRows(part.hidden, 0, rows, part.inputs.get(i), 0);
+                    }
+                    layers.forward(layer, part.hidden, part.tape(i));
+                }
+            }
+        }
+        double[] divergences = new double[parts.size()];
+        for (int p = 0; p < divergences.length; p++) {
+            divergences[p] = ends(parts.get(p), original.get(p), (float) (share / rows));
+        }
+        whole.accept(List.of(model.finalNorm()));
+        for (int i = count - 1; i >= 0; i--) {
+            try (LayerWeights layer = weights(i, Math.max(i - 1, 0))) {
+                for (Part part : parts) {
+                    if (i < part.inputs.size()) {
+                        forward.copyRows(part.inputs.get(i), 0, rows, part.hidden, 0);
+                        layers.forward(layer, part.hidden, part.tape(i));
+                    }
+                    layers.backward(layer, part.tape(i), part.gradient());
+                }
+            }
+            whole.accept(model.layers().get(i).parameters());
+        }
+        parts.forEach(Part::forgetGradient);
+        return divergences;
+    }
+
+    /** The divergence of a part, whose gradient becomes that of what the last layer gave. */
+    private double ends(Part part, Matrix original, float factor) {
+        Parameter finalNorm = model.finalNorm();
+        operations.rmsNorm(part.hidden, finalNorm, config.streamNormEps(), normed);
+        float cap = (float) config.multipliers().logitCap();
+        double divergence = operations.divergence(model.head(), cap, original, normed, factor, dNormed);
+        Matrix gradient = forward.allocate(rows, config.hiddenSize());
+        part.gradient = gradient;
+        operations.addRmsNorm(part.hidden, finalNorm, config.streamNormEps(), dNormed, gradient);
+        return divergence;
     }
 
     private void embed(int[] ids, Matrix into) {
@@ -125,15 +185,10 @@ public final class DivergencePass implements AutoCloseable {
         return new LayerWeights(layer, model.layers().get(layer), model.codes().layer(layer, next), operations);
     }
 
-    private LayerTape tape(int layer) {
-        return tapes.get(Math.max(0, layer - inputs.size()));
-    }
-
     @Override
     public void close() {
         layers.close();
-        tapes.forEach(LayerTape::close);
-        inputs.forEach(Matrix::close);
+        parts.forEach(Part::close);
         normed.close();
         dNormed.close();
     }

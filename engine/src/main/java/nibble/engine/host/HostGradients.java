@@ -60,6 +60,27 @@ abstract class HostGradients implements GradientOperations {
         return positionBytes(config) <= Runtime.getRuntime().maxMemory() / POSITIONS_SHARE;
     }
 
+    // The host computes all sequences of a step together.
+    @Override
+    public int parts(int sequences) {
+        return 1;
+    }
+
+    // Work of the host is done when a call returns.
+    @Override
+    public Mark mark() {
+        return new Mark() {
+            @Override
+            public void set() {}
+
+            @Override
+            public void close() {}
+        };
+    }
+
+    @Override
+    public void await(Mark mark) {}
+
     @Override
     public LayerOperations layers() {
         return layers;

@@ -62,6 +62,17 @@ final class HostParameter implements Parameter {
     }
 
     @Override
+    public void addGradientOf(Parameter other) {
+        addGradient(of(other).sums);
+    }
+
+    @Override
+    public void follow(Parameter leader) {
+        System.arraycopy(of(leader).change, 0, change, 0, change.length);
+        moved();
+    }
+
+    @Override
     public void move(AdamStep step) {
         for (int i = 0; i < change.length; i++) {
             double slope = sums[i] * start[i];

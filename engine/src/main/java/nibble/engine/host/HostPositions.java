@@ -24,8 +24,12 @@ final class HostPositions implements Parameter {
 
     /** Returns the gradient of the positions, not a copy. */
     static float[] sums(Parameter parameter) {
+        return of(parameter).sums();
+    }
+
+    private static HostPositions of(Parameter parameter) {
         if (parameter instanceof HostPositions host) {
-            return host.sums();
+            return host;
         }
         throw new IllegalArgumentException(
                 "positions of another backend: " + parameter.getClass().getSimpleName());
@@ -61,6 +65,18 @@ final class HostPositions implements Parameter {
         for (int i = 0; i < to.length; i++) {
             to[i] += more[i];
         }
+    }
+
+    @Override
+    public void addGradientOf(Parameter other) {
+        addGradient(sums(other));
+    }
+
+    @Override
+    public void follow(Parameter leader) {
+        byte[] moved = of(leader).codes.codes();
+        System.arraycopy(moved, 0, codes.codes(), 0, moved.length);
+        sums = null;
     }
 
     /** Moves codes, all in fp32 and in the order of a card's kernels: one gradient moves codes alike everywhere. */

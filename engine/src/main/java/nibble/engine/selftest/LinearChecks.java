@@ -25,7 +25,7 @@ final class LinearChecks {
     /** Unit roundoff of fp32. */
     private static final double U = 0x1p-24;
     /** Rows that a card multiplies by 4-bit weights, and by blocks, as they are stored; it expands them for more. */
-    private static final int MOST_FUSED_ROWS = 192;
+    private static final int MOST_FUSED_ROWS = 256;
 
     private static final int MOST_FUSED_ROWS_OF_BLOCKS = 32;
 

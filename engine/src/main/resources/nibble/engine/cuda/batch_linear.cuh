@@ -6,6 +6,7 @@
 //   X_BYTES                                      of ROWS rows of x, 256 columns, in shared memory
 //   BRINGERS                                     warps that bring steps to shared memory
 //   STARTED                                      whether products go on after multiply
+//   ARRANGED_X                                   whether x comes arranged (arranged.cuh)
 //   bring(p, slot, full, ...)                    one step by a warp
 //   multiply(sum, slot, release)                 sum[tile][8 rows of x] += weights * x of the slot, by a warp; calls release once the
 //                                                products that it found under way are done
@@ -24,7 +25,7 @@
 //   dynamic shared memory   1024 + slots * (slot bytes + 16)
 //   partials   512 * blocks * ROWS * (tiles of a chunk) / 4 bytes   tickets   4 bytes a chunk, zero once; a launch leaves them zero
 //
-// -DROWS=8, 16, 32 or 64: the most rows of x. -DWARP_TILES=1 or 2: tiles of a warp, an eighth of those of a chunk.
+// -DROWS=8, 16, 32, 64 or 128: the most rows of x. -DWARP_TILES=1 or 2: tiles of a warp, an eighth of those of a chunk.
 
 #pragma once
 #include "ring.cuh"
@@ -37,6 +38,10 @@
 #endif
 #ifdef __CUDA_ARCH_FEAT_SM90_ALL
 #define BATCH_WGMMA
+#endif
+#if !defined(BATCH_WGMMA) || !defined(ARRANGED)
+#undef ARRANGED
+#define ARRANGED 0
 #endif
 
 constexpr int BATCH_WARPS = 8;  // that multiply
@@ -249,12 +254,14 @@ constexpr int BATCH_LAUNCH = BATCH_THREADS + 32;
 
 // Whether activations of two steps are on their way to registers, not of one. Measured on an H100: few rows of small matrices gain 4 to
 // 7 %, since their blocks have few steps; more rows lose, for want of registers.
-constexpr bool FAR_AHEAD = ROWS <= 16 && WARP_TILES == 1;
+constexpr bool FAR_AHEAD = ROWS <= 16 && WARP_TILES == 1 && !ARRANGED;
 
 // Registers go from the warps that bring steps to those that multiply. Of all 384 threads, 64512 are there.
 DEVICE void give_registers() {
 #ifdef BATCH_WGMMA
-    if (FAR_AHEAD) {
+    if (ARRANGED) {
+        asm volatile("setmaxnreg.dec.sync.aligned.u32 40;");
+    } else if (FAR_AHEAD) {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 152;");
     } else {
         asm volatile("setmaxnreg.dec.sync.aligned.u32 104;");
@@ -263,7 +270,9 @@ DEVICE void give_registers() {
 }
 DEVICE void take_registers() {
 #ifdef BATCH_WGMMA
-    if (FAR_AHEAD) {
+    if (ARRANGED) {
+        asm volatile("setmaxnreg.inc.sync.aligned.u32 232;");
+    } else if (FAR_AHEAD) {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 176;");
     } else {
         asm volatile("setmaxnreg.inc.sync.aligned.u32 200;");
@@ -367,7 +376,7 @@ DEVICE void batch_product(const Product& p) {
          int spread, int single, int accumulate, const unsigned char* weights, const half_t* x, float* partials, int* tickets,  \
          int in, int tiles, int rows, int slots) {                                                                              \
         batch_product<kind>(Product{{{out0, columns0, offset0}, {out1, columns1, offset1}, {out2, columns2, offset2}}, spread,  \
-                                    single, accumulate, weights, x, partials, tickets, in, tiles, rows, slots});                \
+                                    single, accumulate, weights, x, partials, tickets, in, tiles, rows, slots});                       \
     }                                                                                                                           \
-    /* For the launcher: threads, bytes of a slot, tiles of a chunk. */                                                         \
-    extern "C" __constant__ int name##_launch[3] = {BATCH_LAUNCH, SLOT_BYTES<kind>, CHUNK_TILES};
+    /* For the launcher: threads, bytes of a slot, tiles of a chunk, whether x must be arranged. */                             \
+    extern "C" __constant__ int name##_launch[4] = {BATCH_LAUNCH, SLOT_BYTES<kind>, CHUNK_TILES, kind::ARRANGED_X};

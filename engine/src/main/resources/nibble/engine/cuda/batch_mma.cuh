@@ -12,6 +12,7 @@ struct MmaRows {
     static constexpr int BRINGERS = 1;
     static constexpr int ARRIVALS = BULK_COPIES ? 1 : 32;
     static constexpr bool STARTED = false;
+    static constexpr bool ARRANGED_X = false;
 
     struct Ahead {};
 

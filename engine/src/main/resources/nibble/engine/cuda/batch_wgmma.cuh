@@ -3,7 +3,8 @@
 //
 // x lies in shared memory as four tiles of 64 columns in 128-byte swizzle. Of every 32 columns lane 4 r + t decodes the 8 from
 // 8 t (w4.cuh), so the products take the columns in the order of the lanes: 16 bytes q = 0..3 of every 64 hold columns
-// 8 t + 2 q and the next for t = 0..3. Four warps bring x by way of registers, which put it in that order.
+// 8 t + 2 q and the next for t = 0..3. Four warps bring x by way of registers, which put it in that order. With -DARRANGED=1 the
+// kernel that made x has put it so already (arranged.cuh), and one lane copies what a step needs of it.
 
 #pragma once
 #include "batch_linear.cuh"
@@ -14,16 +15,17 @@ struct WgmmaRows {
     static constexpr int BYTES = UNIT_BYTES;
     static constexpr int X_TILE = ROWS * 128;
     static constexpr int X_BYTES = 4 * X_TILE;
-    static constexpr int BRINGERS = 4;
-    static constexpr int ARRIVALS = 1 + BRINGERS;
+    static constexpr bool ARRANGED_X = ARRANGED;
+    static constexpr int BRINGERS = ARRANGED_X ? 1 : 4;
+    static constexpr int ARRIVALS = ARRANGED_X ? 1 : 1 + BRINGERS;
     static constexpr bool STARTED = true;
 
     // A warp has 64 columns of four rows at a time: lane 8 i + j has the 8 from 8 j of row i, which are those of lane j % 4.
-    static constexpr int TURNS = ROWS * 4 / 4 / BRINGERS;
+    static constexpr int TURNS = ROWS / 4;
     static constexpr int AHEAD = TURNS < 16 ? TURNS : 16;  // all of up to 64 rows: as many as there are registers for
 
     struct Ahead {
-        uint4 x[AHEAD];
+        uint4 x[ARRANGED_X ? 1 : AHEAD];
     };
 
     // Turn `turn` of a warp: its four rows, and its tile of 64 columns.
@@ -66,29 +68,42 @@ struct WgmmaRows {
         return v;
     }
 
-    static __device__ __forceinline__ void fetch(const Product& p, Ahead& ahead, int unit) { fetch_from<0>(p, ahead, unit); }
+    static __device__ __forceinline__ void fetch(const Product& p, Ahead& ahead, int unit) {
+        if constexpr (!ARRANGED_X) fetch_from<0>(p, ahead, unit);
+    }
+
+    // The weights of a step, and how much will come to its slot.
+    static __device__ __forceinline__ void begin(const Product& p, u32 slot, u32 full, int chunk, int unit, int units, u64 policy) {
+        int bytes = min(CHUNK_TILES, p.tiles - chunk * CHUNK_TILES) * BYTES + (ARRANGED_X ? X_BYTES : 0);
+        if (threadIdx.x % 32 == 0) expect_bytes(full, bytes);
+        __syncwarp();
+        bring_weights<Kind>(p, slot, full, chunk, unit, units, policy);
+    }
 
     static __device__ __forceinline__ void bring(const Product& p, Ahead& ahead, u32 slot, u32 full, int chunk, int unit, int units,
                                                  u64 policy) {
-        if (threadIdx.x / 32 == BATCH_WARPS) {
-            if (threadIdx.x % 32 == 0) expect_bytes(full, min(CHUNK_TILES, p.tiles - chunk * CHUNK_TILES) * BYTES);
+        if constexpr (ARRANGED_X) {
+            begin(p, slot, full, chunk, unit, units, policy);
+            const unsigned char* from = (const unsigned char*)p.x + (long long)unit * X_BYTES;
+            if (threadIdx.x % 32 == 0) copy_expected(slot + X_AT<Kind>, from, X_BYTES, full);
             __syncwarp();
-            bring_weights<Kind>(p, slot, full, chunk, unit, units, policy);
+        } else {
+            if (threadIdx.x / 32 == BATCH_WARPS) begin(p, slot, full, chunk, unit, units, policy);
+            store_from<0>(ahead, slot + X_AT<Kind>);
+            if constexpr (TURNS > AHEAD) {
+                fetch_from<AHEAD>(p, ahead, unit);
+                store_from<AHEAD>(ahead, slot + X_AT<Kind>);
+            }
+            fence_async_proxy();
+            __syncwarp();
+            if (threadIdx.x % 32 == 0) barrier_arrive(full);
         }
-        store_from<0>(ahead, slot + X_AT<Kind>);
-        if constexpr (TURNS > AHEAD) {
-            fetch_from<AHEAD>(p, ahead, unit);
-            store_from<AHEAD>(ahead, slot + X_AT<Kind>);
-        }
-        fence_async_proxy();
-        __syncwarp();
-        if (threadIdx.x % 32 == 0) barrier_arrive(full);
     }
 
     static __device__ __forceinline__ void arrive(u32 full) {
         if (threadIdx.x % 32 == 0) {
             barrier_arrive(full);
-            if (threadIdx.x / 32 == BATCH_WARPS) barrier_arrive(full);
+            if (!ARRANGED_X && threadIdx.x / 32 == BATCH_WARPS) barrier_arrive(full);
         }
     }
 

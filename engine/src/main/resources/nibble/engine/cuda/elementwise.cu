@@ -3,7 +3,7 @@
 //
 // Matrices are row-major [rows, columns] of fp16; arithmetic is fp32.
 
-#include "common.cuh"
+#include "arranged.cuh"
 
 // out[t] = table[ids[t]].  Grid: rows.  Block: 256.
 extern "C" __global__ void embed(const half_t* table, const int* ids, int columns, half_t* out) {
@@ -16,10 +16,12 @@ extern "C" __global__ void embed(const half_t* table, const int* ids, int column
     }
 }
 
-// out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) * weight; out may be x.  Grid: rows.  Block: 256.
-extern "C" __global__ void rms_norm(const half_t* x, const float* weight, float epsilon, int columns, half_t* out) {
+// out[t] = x[t] / sqrt(mean(x[t]^2) + epsilon) * weight; out may be x.  arranged: 0, or out is as arranged.cuh says, for so many rows.
+// Grid: rows.  Block: 256.
+extern "C" __global__ void rms_norm(
+    const half_t* x, const float* weight, float epsilon, int columns, half_t* out, int arranged) {
     const half_t* from = x + (long long)blockIdx.x * columns;
-    half_t* to = out + (long long)blockIdx.x * columns;
+    RowsOut to = {out, columns, arranged};
     float squares = 0;
     if (columns % 8 == 0) {
         for (int i = threadIdx.x; i < columns / 8; i += 256) {
@@ -42,7 +44,7 @@ extern "C" __global__ void rms_norm(const half_t* x, const float* weight, float 
             for (int w = 0; w < 4; w++) {
                 words[w] = pack_half2(low_half(words[w]) * scale * g[2 * w], high_half(words[w]) * scale * g[2 * w + 1]);
             }
-            ((uint4*)to)[i] = make_uint4(words[0], words[1], words[2], words[3]);
+            to.store8(blockIdx.x, 8 * i, make_uint4(words[0], words[1], words[2], words[3]));
         }
     } else {
         for (int i = threadIdx.x; i < columns; i += 256) {
@@ -50,8 +52,17 @@ extern "C" __global__ void rms_norm(const half_t* x, const float* weight, float 
             squares += a * a;
         }
         float scale = rsqrtf(block_sum(squares) / columns + epsilon);
-        for (int i = threadIdx.x; i < columns; i += 256) to[i] = to_half(to_float(from[i]) * scale * weight[i]);
+        for (int i = threadIdx.x; i < columns; i += 256) to.store(blockIdx.x, i, to_half(to_float(from[i]) * scale * weight[i]));
     }
+}
+
+// Rows of x, arranged for products of `arranged` rows, those behind the last as they are.  columns: a multiple of 256.
+// Grid: (blocks over columns / 8, rows).  Block: 128.
+extern "C" __global__ void arrange_rows(const half_t* x, int columns, half_t* out, int arranged) {
+    int i = blockIdx.x * 128 + threadIdx.x, m = blockIdx.y;
+    if (8 * i >= columns) return;
+    uint4 v = *(const uint4*)(x + (long long)m * columns + 8 * i);
+    RowsOut{out + (long long)(m / arranged) * arranged * columns, columns, arranged}.store8(m % arranged, 8 * i, v);
 }
 
 // out[t] = x[t] - mean(x[t]); out may be x.  Grid: rows.  Block: 256.
@@ -142,10 +153,10 @@ extern "C" __global__ void clamped_swiglu(const half_t* gate, const half_t* up, 
 }
 
 // out[t, i] = activation(gate[i]) * up[i] of rows that hold both: gate[i] at i / 8 * spread + i % 8, up[i] `up` behind it. All are
-// multiples of 8.  Grid: (blocks over columns / 8, rows).  Block: 128.
+// multiples of 8.  arranged: as of rms_norm.  Grid: (blocks over columns / 8, rows).  Block: 128.
 template <class F>
-DEVICE void glu_of_rows(const half_t* both, int both_columns, int spread, int up, half_t* out, int columns, F activation) {
-    int i = blockIdx.x * 128 + threadIdx.x;
+DEVICE void glu_of_rows(const half_t* both, int both_columns, int spread, int up, RowsOut out, F activation) {
+    int columns = out.columns, i = blockIdx.x * 128 + threadIdx.x;
     if (8 * i >= columns) return;
     const half_t* from = both + (long long)blockIdx.y * both_columns + (long long)i * spread;
     uint4 g = *(const uint4*)from, u = *(const uint4*)(from + up);
@@ -154,21 +165,19 @@ DEVICE void glu_of_rows(const half_t* both, int both_columns, int spread, int up
     for (int w = 0; w < 4; w++) {
         r[w] = pack_half2(activation(low_half(gs[w]), low_half(us[w])), activation(high_half(gs[w]), high_half(us[w])));
     }
-    *(uint4*)(out + (long long)blockIdx.y * columns + 8 * i) = make_uint4(r[0], r[1], r[2], r[3]);
+    out.store8(blockIdx.y, 8 * i, make_uint4(r[0], r[1], r[2], r[3]));
 }
 
-extern "C" __global__ void swiglu_rows(const half_t* both, int both_columns, int spread, int up, half_t* out, int columns) {
-    glu_of_rows(both, both_columns, spread, up, out, columns, [](float gate, float up) { return silu_times(gate, up); });
-}
+#define GLU_ROWS(name, activation)                                                                                    \
+    extern "C" __global__ void name(                                                                                  \
+        const half_t* both, int both_columns, int spread, int up, half_t* out, int columns, int arranged) {           \
+        glu_of_rows(both, both_columns, spread, up, RowsOut{out, columns, arranged},                                  \
+                    [](float gate, float up) { return activation(gate, up); });                                       \
+    }
 
-extern "C" __global__ void geglu_rows(const half_t* both, int both_columns, int spread, int up, half_t* out, int columns) {
-    glu_of_rows(both, both_columns, spread, up, out, columns, [](float gate, float up) { return gelu_times(gate, up); });
-}
-
-extern "C" __global__ void clamped_swiglu_rows(
-    const half_t* both, int both_columns, int spread, int up, half_t* out, int columns) {
-    glu_of_rows(both, both_columns, spread, up, out, columns, [](float gate, float up) { return clamped_swiglu_of(gate, up); });
-}
+GLU_ROWS(swiglu_rows, silu_times)
+GLU_ROWS(geglu_rows, gelu_times)
+GLU_ROWS(clamped_swiglu_rows, clamped_swiglu_of)
 
 // into[t, c] += bias[c].  Grid: (blocks over columns, rows).  Block: 256.
 extern "C" __global__ void add_bias(const float* bias, half_t* into, int columns) {

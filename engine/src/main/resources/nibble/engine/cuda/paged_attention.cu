@@ -11,6 +11,7 @@
 
 #define MOST_ATTENTION_WARPS 4
 #define ONLY_ATTENTION
+#include "arranged.cuh"
 #include "decode_attention.cuh"
 #ifdef CODES
 #include "code_attention.cuh"
@@ -45,13 +46,13 @@ struct Item {
 #define PAGED_ARGUMENTS(F) \
     F(half_t*, out) F(cached_t*, keys) F(cached_t*, values) F(float*, key_scales) F(float*, value_scales) F(const half_t*, q) F(const half_t*, k) F(const half_t*, v) \
     F(const float*, cos) F(const float*, sin) F(const int*, head) F(const int*, positions) F(const Item*, items) \
-    F(const int*, table) F(float*, partials) F(u32*, tickets) F(int, out_stride) F(int, q_stride) F(int, kv_stride) \
+    F(const int*, table) F(float*, partials) F(u32*, tickets) F(int, out_stride) F(int, arranged) F(int, q_stride) F(int, kv_stride) \
     F(int, kv_heads) F(int, most_items) F(float, scale) F(const float*, sinks)
 struct Paged {
     PAGED_ARGUMENTS(STRUCT_MEMBER)
 };
 extern "C" __constant__ Field paged_attention_fields[] = {PAGED_ARGUMENTS(STRUCT_FIELD)};
-// out        [rows, heads d], rows out_stride apart
+// out        [rows, heads d], rows out_stride apart; arranged: 0, or out is as arranged.cuh says, for so many rows
 // keys       [blocks, 16, kv_heads d]; values likewise
 // key_scales [blocks, kv_heads, 16] of codes; value_scales likewise
 // q          [rows, heads d], rows q_stride apart; k, v [rows, kv_heads d], rows kv_stride apart; k null: the cache has them already
@@ -78,10 +79,14 @@ DEVICE void copy_queries(half_t* q, const half_t* heads, int count) {
     for (int i = threadIdx.x; i < count * HEAD_DIM; i += THREADS) q[i / HEAD_DIM * Q_STRIDE + i % HEAD_DIM] = heads[i];
 }
 
+DEVICE void store(const Paged& a, int row, int column, float value) {
+    RowsOut{a.out, a.out_stride, a.arranged}.store(row, column, to_half(value));
+}
+
 // The items' results of a row, by the block that came last. factors: shared memory for 16 MOST_ITEMS numbers. Loads of several items
 // are on their way together.
 DEVICE void combine_items(
-    const Paged& a, half_t* out, const float* partials, int first_head, int heads, int items, float* factors) {
+    const Paged& a, int row, const float* partials, int first_head, int heads, int items, float* factors) {
     long long stride = (long long)a.most_items * (HEAD_DIM + 2);
     for (int i = threadIdx.x; i < heads * items; i += THREADS) {
         factors[i] = load_partial(partials + i / items * stride + i % items * (HEAD_DIM + 2) + HEAD_DIM);
@@ -112,7 +117,7 @@ DEVICE void combine_items(
         for (int s = 0; s < MOST_ITEMS; s++) {
             if (s < items) value += parts[s] * factor[s];
         }
-        out[i] = to_half(value);
+        store(a, row, first_head * HEAD_DIM + i, value);
     }
 }
 
@@ -219,14 +224,13 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     }
     sync_threads<THREADS>();
 
-    half_t* out = a.out + (long long)row * a.out_stride + first_head * HEAD_DIM;
     float* partials = a.partials + ((long long)row * a.kv_heads * QUERIES_PER_KV + first_head) * a.most_items * (HEAD_DIM + 2);
     for (int i = threadIdx.x; i < heads * HEAD_DIM; i += THREADS) {
         int head = i / HEAD_DIM, element = i % HEAD_DIM;
         float highest, weight;
         float value = merged(o, maxima, totals, head, element, highest, weight);
         if (items == 1) {
-            out[i] = to_half(value / (weight + sink_weight(a, first_head + head, highest)));
+            store(a, row, first_head * HEAD_DIM + i, value / (weight + sink_weight(a, first_head + head, highest)));
         } else {
             float* to = partials + ((long long)head * a.most_items + split) * (HEAD_DIM + 2);
             to[element] = value;
@@ -243,7 +247,7 @@ DEVICE void attend_keys(const Paged& a, const Item& item, int group, unsigned ch
     if (ticket != (u32)items - 1) return;
     if (threadIdx.x == 0) *tickets = 0;
     __threadfence();
-    combine_items(a, out, partials, first_head, heads, items, factors);
+    combine_items(a, row, partials, first_head, heads, items, factors);
 }
 
 // Grid: as many blocks as the card holds, or less.

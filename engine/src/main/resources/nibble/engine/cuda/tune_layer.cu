@@ -62,9 +62,9 @@ extern "C" __global__ void gain_parts(
 extern "C" __global__ void gain_sum(const float* parts, int count, int columns, float* gradient) {
     int i = blockIdx.x * 256 + threadIdx.x;
     if (i >= columns) return;
-    float sum = gradient[i];
+    float sum = 0;
     for (int p = 0; p < count; p++) sum += parts[(long long)p * columns + i];
-    gradient[i] = sum;
+    gradient[i] += sum;
 }
 
 // dx (+)= r (dy gain - x sums.y); dx may be dy.  Grid: rows.  Block: 256.

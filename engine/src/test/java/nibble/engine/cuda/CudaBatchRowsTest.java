@@ -21,6 +21,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Products of several rows with quantized weights on a card: what a sequence in a batch is computed with. */
@@ -43,6 +44,8 @@ class CudaBatchRowsTest {
                 quantized(random, 1096, 2080, 32),
                 quantized(random, 264, 4096, 128),
                 quantized(random, 520, 1056, -1),
+                quantized(random, 1096, 2048, 32),
+                quantized(random, 88, 768, -1),
                 RandomModel.blocks(random, GgufType.Q4_0, 520, 1056, 0),
                 RandomModel.blocks(random, GgufType.Q8_0, 1096, 2080, 0),
                 RandomModel.blocks(random, GgufType.Q4_K, 264, 4096, 0),
@@ -81,7 +84,6 @@ class CudaBatchRowsTest {
         }
     }
 
-    /** Outputs are fp16, weights of 4 bits too; sums are fp32. */
     @ParameterizedTest
     @MethodSource("weights")
     void a_product_is_that_of_the_weights(Weight weight) {
@@ -94,19 +96,43 @@ class CudaBatchRowsTest {
             for (int n = 0; n < weight.outFeatures(); n++) {
                 WeightRows.read(weight, n, 0, in, w, 0);
                 for (int row = 0; row < rows; row++) {
-                    double sum = 0;
-                    double size = 0;
-                    for (int k = 0; k < in; k++) {
-                        sum += (double) x[row * in + k] * w[k];
-                        size += Math.abs((double) x[row * in + k] * w[k]);
-                    }
-                    double bound = 0x1p-11 * Math.abs(sum) + (0x1p-11 + (in + 3) * 0x1p-24) * size / 4 + 1e-6;
-                    assertThat(Math.abs(found[row * weight.outFeatures() + n] - sum))
-                            .as("row %d, output %d", row, n)
-                            .isLessThan(bound);
+                    requireNear(found[row * weight.outFeatures() + n], x, row * in, w);
                 }
             }
         }
+    }
+
+    /** More rows than a launch takes; a matrix that is cut in larger pieces for them. */
+    @ParameterizedTest
+    @CsvSource({"1096, 2080, 32", "1096, 2048, 64", "10768, 8192, 128"})
+    void products_of_more_than_64_rows_are_those_of_the_weights(int out, int in, int groupSize) {
+        Weight weight = quantized(random, out, in, groupSize);
+        int most = 300;
+        float[] x = values(most * in);
+        float[] w = new float[in];
+        try (CudaBackend backend = CudaBackend.open(0, Long.MAX_VALUE, 2)) {
+            for (int rows : new int[] {65, 128, 130, 192, 257, most}) {
+                float[] found = product(backend, weight, Arrays.copyOf(x, rows * in));
+                for (int n = rows % 7; n < out; n += out / 20) {
+                    WeightRows.read(weight, n, 0, in, w, 0);
+                    for (int row = 0; row < rows; row++) {
+                        requireNear(found[row * out + n], x, row * in, w);
+                    }
+                }
+            }
+        }
+    }
+
+    /** Outputs are fp16, weights of 4 bits too; sums are fp32. */
+    private static void requireNear(float found, float[] x, int at, float[] w) {
+        double sum = 0;
+        double size = 0;
+        for (int k = 0; k < w.length; k++) {
+            sum += (double) x[at + k] * w[k];
+            size += Math.abs((double) x[at + k] * w[k]);
+        }
+        double bound = 0x1p-11 * Math.abs(sum) + (0x1p-11 + (w.length + 3) * 0x1p-24) * size / 4 + 1e-6;
+        assertThat(Math.abs(found - sum)).isLessThan(bound);
     }
 
     /** A large vocabulary: more tiles than there are tickets, and fewer chunks. */

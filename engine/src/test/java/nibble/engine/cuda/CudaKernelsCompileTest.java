@@ -62,6 +62,8 @@ class CudaKernelsCompileTest {
         "w4_dequantize.cu, -DGROUP_SIZE=64",
         "w4_linear.cu, -DGROUP_SIZE=128 -DROWS=1",
         "w4_batch.cu, -DGROUP_SIZE=128 -DROWS=64",
+        "w4_batch.cu, -DGROUP_SIZE=128 -DROWS=64 -DWARP_TILES=1 -DARRANGED=1",
+        "w4_batch.cu, -DGROUP_SIZE=32 -DROWS=128 -DARRANGED=1",
         "w4_batch.cu, -DGROUP_SIZE=32 -DROWS=16 -DWARP_TILES=1",
         "w4_batch.cu, -DGROUP_SIZE=0 -DROWS=8",
         "decode_step.cu, -DTYPES=1 -DEMBEDDING=1 -DHEAD=1 -DGROUP_SIZE=128 -DHEAD_DIM=128 -DQUERIES_PER_KV=8",

@@ -197,12 +197,12 @@ class DivergencePassTest {
         try (Forward forward = new Forward(config, backend);
                 Matrix states = forward.embed(original.embedding(), ids);
                 DivergencePass pass = new DivergencePass(
-                        tuned, backend.gradients(), SEQUENCES, LENGTH, Math.min(kept, config.layers()))) {
+                        tuned, backend.gradients(), SEQUENCES, LENGTH, 1, Math.min(kept, config.layers()))) {
             for (DecoderLayer layer : original.layers()) {
                 forward.layer(layer, states, SEQUENCES, Taps.NONE);
             }
             backend.norm(states, original.finalNorm(), config.rmsNormEps(), states);
-            return pass.add(ids, states, 1, _ -> {}) / ids.length;
+            return pass.add(ids, List.of(states), 1, _ -> {})[0] / ids.length;
         }
     }
 

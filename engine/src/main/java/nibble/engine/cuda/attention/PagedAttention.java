@@ -142,7 +142,11 @@ public final class PagedAttention implements AutoCloseable {
         }
     }
 
-    /** Puts attention of the rows of {@code inputs} into the stream. */
+    /**
+     * Puts attention of the rows of {@code inputs} into the stream.
+     *
+     * @param arranged 0, or the rows that {@code out} is arranged for ({@code arranged.cuh})
+     */
     public void launch(
             AttentionShape shape,
             Map<String, Integer> constants,
@@ -151,6 +155,7 @@ public final class PagedAttention implements AutoCloseable {
             CachedRows keys,
             CachedRows values,
             CudaMatrix out,
+            int arranged,
             Workspace workspace) {
         Geometry geometry = geometry(constants);
         int most = card.device().multiprocessors() * geometry.blocks();
@@ -181,6 +186,7 @@ public final class PagedAttention implements AutoCloseable {
                                 .set("partials", workspace.partials().address())
                                 .set("tickets", workspace.tickets().address())
                                 .set("out_stride", out.columns())
+                                .set("arranged", arranged)
                                 .set("q_stride", rows.queryStride())
                                 .set("kv_stride", rows.keyStride())
                                 .set("kv_heads", shape.kvHeads())
@@ -223,7 +229,7 @@ public final class PagedAttention implements AutoCloseable {
         if (single != null) {
             try (Workspace workspace = workspace(shape, geometry, q.rows())) {
                 NewRows rows = new NewRows(q.address(), q.columns(), 0, 0, 0, 0, 0);
-                launch(shape, constants, single, rows, k, v, to, workspace);
+                launch(shape, constants, single, rows, k, v, to, 0, workspace);
             }
         }
         here.blocks().forEach((part, blocks) -> gathered(shape, part, blocks, q, k, v, to));

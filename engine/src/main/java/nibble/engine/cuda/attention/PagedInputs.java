@@ -2,6 +2,7 @@ package nibble.engine.cuda.attention;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.Arrays;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.BatchDecoder;
 import nibble.engine.cuda.driver.CudaResources;
@@ -25,6 +26,9 @@ public final class PagedInputs implements AutoCloseable {
     private final int rows;
     private final int tableColumns;
     private final int round;
+    /** What is copied to {@link #pinned} at once: one by one that would take as long as the rest of the host's work. */
+    private final int[] numbers;
+
     private final PinnedMemory pinned;
     private final DeviceMemory.Buffer buffer;
     private int items;
@@ -43,6 +47,7 @@ public final class PagedInputs implements AutoCloseable {
         this.round = round;
         int bytes =
                 Math.multiplyExact(Integer.BYTES, Math.addExact(tableInt(), Math.multiplyExact(rows, tableColumns)));
+        this.numbers = new int[bytes / Integer.BYTES];
         this.pinned = new PinnedMemory(bytes);
         try {
             this.buffer = card.memory().allocate(bytes, "the inputs of a step");
@@ -67,7 +72,7 @@ public final class PagedInputs implements AutoCloseable {
         }
         this.columns = columns;
         this.items = 0;
-        pinned.segment().asSlice(0, 4L * (HEAD_INTS + 4 * rows)).fill((byte) 0);
+        Arrays.fill(numbers, 0, HEAD_INTS + 4 * rows, 0);
     }
 
     /** Sets id and wish of a row. */
@@ -79,20 +84,14 @@ public final class PagedInputs implements AutoCloseable {
     /** Sets what is wanted of a row's logits. */
     public void wanted(int row, BatchDecoder.Wanted wanted) {
         float perDegree = wanted.temperature() == 0 ? 1 : (float) (1 / wanted.temperature());
-        pinned.segment().setAtIndex(ValueLayout.JAVA_FLOAT, HEAD_INTS + rows + row, perDegree);
+        set(HEAD_INTS + rows + row, Float.floatToRawIntBits(perDegree));
         set(HEAD_INTS + 2 * rows + row, wanted.asked());
     }
 
     /** Sets where a row's keys lie, up to and including its own position. */
     public void keys(int row, int position, int[] blocks, AttentionShape shape) {
         set(HEAD_INTS + 3 * rows + row, position);
-        MemorySegment.copy(
-                blocks,
-                0,
-                pinned.segment(),
-                ValueLayout.JAVA_INT,
-                4L * (tableInt() + (long) row * columns),
-                Math.min(blocks.length, columns));
+        System.arraycopy(blocks, 0, numbers, tableInt() + row * columns, Math.min(blocks.length, columns));
         // From a whole block on; the kernel hides keys before the window.
         int begin = shape.firstSeen(position) / PagedAttention.BLOCK_TOKENS * PagedAttention.BLOCK_TOKENS;
         int keys = position + 1 - begin;
@@ -110,14 +109,16 @@ public final class PagedInputs implements AutoCloseable {
     }
 
     private void set(int index, int value) {
-        pinned.segment().setAtIndex(ValueLayout.JAVA_INT, index, value);
+        numbers[index] = value;
     }
 
     /** Puts the copy to the card into the stream; the host may write again once the stream is done. */
     public void upload() {
         set(0, items);
         set(1, columns);
-        pinned.toDevice(buffer, 0, 4L * (tableInt() + (long) rows * columns), card.stream());
+        int count = tableInt() + rows * columns;
+        MemorySegment.copy(numbers, 0, pinned.segment(), ValueLayout.JAVA_INT, 0, count);
+        pinned.toDevice(buffer, 0, (long) Integer.BYTES * count, card.stream());
     }
 
     public long head() {

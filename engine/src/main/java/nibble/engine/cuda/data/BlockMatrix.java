@@ -14,7 +14,7 @@ import nibble.engine.cuda.driver.DeviceMemory;
 public record BlockMatrix(GgufType blocks, int rows, int inFeatures, DeviceMemory.Buffer buffer, long offset)
         implements TiledMatrix {
     private static final Kernels KERNELS = new Kernels(
-            "block_linear.cu", "block_linear", "block_batch.cu", "block_batch", "blocks.cu", "block_dequantize");
+            "block_linear.cu", "block_linear", "block_batch.cu", "block_batch", "blocks.cu", "block_dequantize", false);
 
     /** Returns the bytes of a matrix: those of the file, but for what pads the last tile and unit. */
     public static long bytes(GgufType type, int rows, int inFeatures) {

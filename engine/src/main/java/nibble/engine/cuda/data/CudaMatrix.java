@@ -47,6 +47,11 @@ public final class CudaMatrix implements Matrix {
         return matrix instanceof CudaMatrix found && found.owner == owner;
     }
 
+    /** Returns the card that has the matrix. */
+    public CudaResources owner() {
+        return owner;
+    }
+
     public boolean single() {
         return single;
     }

@@ -14,8 +14,8 @@ import nibble.pack.QuantizationSpec;
  */
 public record NibbleMatrix(int rows, int inFeatures, int groupSize, DeviceMemory.Buffer buffer, long offset)
         implements TiledMatrix {
-    private static final Kernels KERNELS =
-            new Kernels("w4_linear.cu", "w4_linear", "w4_batch.cu", "w4_batch", "w4_dequantize.cu", "w4_dequantize");
+    private static final Kernels KERNELS = new Kernels(
+            "w4_linear.cu", "w4_linear", "w4_batch.cu", "w4_batch", "w4_dequantize.cu", "w4_dequantize", true);
     private static final int CODE_BYTES = TILE_ROWS * UNIT_COLUMNS / 2;
 
     /**

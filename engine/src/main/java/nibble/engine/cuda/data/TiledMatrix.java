@@ -11,9 +11,19 @@ public sealed interface TiledMatrix permits NibbleMatrix, BlockMatrix {
     int TILE_ROWS = 16;
     int UNIT_COLUMNS = 256;
 
-    /** Names the kernels of a layout: the resource, what its kernels' names begin with. */
+    /**
+     * Names the kernels of a layout: the resource, what its kernels' names begin with.
+     *
+     * @param arranges whether products of several rows can take their rows arranged, on a card with {@code wgmma}
+     */
     record Kernels(
-            String one, String oneName, String several, String severalName, String expansion, String expansionName) {}
+            String one,
+            String oneName,
+            String several,
+            String severalName,
+            String expansion,
+            String expansionName,
+            boolean arranges) {}
 
     /** Returns the rows of all parts together. */
     int rows();

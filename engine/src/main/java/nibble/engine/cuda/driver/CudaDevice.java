@@ -33,6 +33,8 @@ public final class CudaDevice implements AutoCloseable {
     private final CUcontext context = new CUcontext();
     private final String name;
     private final int multiprocessors;
+    private static final int WARPGROUPS = 90;
+
     private final int capability;
     private final int sharedBytesPerBlock;
     private final int sharedBytesPerMultiprocessor;
@@ -129,6 +131,12 @@ public final class CudaDevice implements AutoCloseable {
                 "copying from cuda:" + other.ordinal + " to cuda:" + ordinal);
     }
 
+    /** Does the same with addresses. */
+    public void copyFrom(CudaDevice other, long source, long target, long bytes, CudaStream stream) {
+        CUdeviceptr nowhere = new CUdeviceptr();
+        copyFrom(other, nowhere.withByteOffset(source), nowhere.withByteOffset(target), bytes, stream);
+    }
+
     /** Waits for all that was asked of the card. */
     public void synchronize() {
         check(cuCtxSynchronize(), "waiting for cuda:" + ordinal);
@@ -162,6 +170,11 @@ public final class CudaDevice implements AutoCloseable {
         return capability;
     }
 
+    /** Returns whether warpgroups multiply together: {@code wgmma}, which one generation of cards has. */
+    public boolean hasWarpgroups() {
+        return capability == WARPGROUPS;
+    }
+
     /** Returns the most shared memory a block can have, in bytes. */
     public int sharedBytesPerBlock() {
         return sharedBytesPerBlock;
@@ -173,7 +186,7 @@ public final class CudaDevice implements AutoCloseable {
 
     /** What the compiler calls it: {@code sm_90a} where it has instructions of its own, else as {@code sm_89}. */
     String architecture() {
-        return "sm_" + capability + (capability == 90 ? "a" : "");
+        return "sm_" + capability + (hasWarpgroups() ? "a" : "");
     }
 
     private int attribute(int which) {

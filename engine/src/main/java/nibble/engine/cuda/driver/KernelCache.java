@@ -40,6 +40,7 @@ import org.jspecify.annotations.Nullable;
 public final class KernelCache implements AutoCloseable {
     /** Headers that kernels may include. */
     public static final List<String> HEADERS = List.of(
+            "arranged.cuh",
             "cache_codes.cuh",
             "code_attention.cuh",
             "common.cuh",

@@ -36,6 +36,14 @@ public final class PinnedMemory implements AutoCloseable {
                 cuMemcpyHtoDAsync(target.pointer(offset), pointer, bytes, stream.stream()), "copying to the card");
     }
 
+    /** Copies from some byte on. */
+    public void toDevice(long from, DeviceMemory.Buffer target, long offset, long bytes, CudaStream stream) {
+        java.util.Objects.checkFromIndexSize(from, bytes, segment.byteSize());
+        CudaDevice.check(
+                cuMemcpyHtoDAsync(target.pointer(offset), pointer.withByteOffset(from), bytes, stream.stream()),
+                "copying to the card");
+    }
+
     public void fromDevice(DeviceMemory.Buffer source, long offset, long bytes, CudaStream stream) {
         CudaDevice.check(
                 cuMemcpyDtoHAsync(pointer, source.pointer(offset), bytes, stream.stream()), "copying from the card");

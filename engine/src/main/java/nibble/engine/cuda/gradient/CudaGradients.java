@@ -19,6 +19,7 @@ import nibble.engine.cuda.data.CudaMatrix;
 import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.CudaResources;
+import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Floats;
 import nibble.engine.cuda.driver.Into;
@@ -80,6 +81,38 @@ public final class CudaGradients implements GradientOperations {
     public boolean fitsCodes(ModelConfig config, QuantizationSpec spec, int sequences, int length, long tapeColumns) {
         return new TuningMemory(config, spec, sequences, length, tapeColumns)
                 .fitsCodes(card.card.memory().available());
+    }
+
+    // One half for each of two cards.
+    @Override
+    public int parts(int sequences) {
+        return sequences % 2 == 0 ? 2 : 1;
+    }
+
+    /** An event of a card's stream. */
+    private record CardMark(CudaResources card, CudaStream.Event event) implements Mark {
+        @Override
+        public void set() {
+            card.stream().record(event);
+        }
+
+        @Override
+        public void close() {
+            event.close();
+        }
+    }
+
+    @Override
+    public Mark mark() {
+        return new CardMark(card.card, new CudaStream.Event());
+    }
+
+    @Override
+    public void await(Mark mark) {
+        if (!(mark instanceof CardMark(CudaResources _, CudaStream.Event event))) {
+            throw new IllegalArgumentException("mark of another backend");
+        }
+        card.card.stream().waitFor(event);
     }
 
     @Override

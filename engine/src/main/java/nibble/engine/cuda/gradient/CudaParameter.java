@@ -67,6 +67,15 @@ final class CudaParameter extends TunedNumbers {
     }
 
     @Override
+    public void follow(Parameter leader) {
+        if (!(leader instanceof CudaParameter there) || there.size != size) {
+            throw new IllegalArgumentException("another parameter leads");
+        }
+        card.copy(there.card, there.change(), change(), (long) Float.BYTES * size);
+        forgetGradient();
+    }
+
+    @Override
     public State state() {
         return new State(part(1), part(2), part(3));
     }

@@ -70,6 +70,15 @@ final class CudaPositions extends TunedNumbers {
     }
 
     @Override
+    public void follow(Parameter leader) {
+        if (!(leader instanceof CudaPositions there) || there.codes.bits() != codes.bits() || there.size != size) {
+            throw new IllegalArgumentException("other positions lead");
+        }
+        card.copy(there.card, there.codes.codes(), codes.codes(), codes.rowBytes() * codes.outFeatures());
+        forgetGradient();
+    }
+
+    @Override
     public State state() {
         return new State(part(0), part(1), part(2));
     }

@@ -56,6 +56,11 @@ final class TuneCard {
         return values;
     }
 
+    /** Copies from an address of another card, or of this one, in the order of this card's work. */
+    void copy(TuneCard from, long source, long target, long bytes) {
+        card.device().copyFrom(from.card.device(), source, target, bytes, card.stream());
+    }
+
     /** Multiplies with the bits that tensor cores use of fp32, and fp32 sums. */
     void product(Into into, int m, int n, int k, Floats a, Floats b, Floats out) {
         products(into, 1, m, n, k, a, b, out);

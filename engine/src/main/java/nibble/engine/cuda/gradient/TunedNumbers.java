@@ -66,8 +66,29 @@ abstract class TunedNumbers implements Parameter {
         long to = sums();
         try (DeviceMemory.Buffer brought = card.floats(size, "gradients")) {
             card.bring(more, brought, 0);
-            card.each("tune_layer.cu", "add", size, brought.address(), to, (long) size);
+            add(brought.address(), to);
         }
+    }
+
+    @Override
+    public void addGradientOf(Parameter other) {
+        if (!(other instanceof TunedNumbers there) || there.size != size) {
+            throw new IllegalArgumentException("gradient of other numbers than " + what);
+        }
+        long from = there.sums();
+        long to = sums();
+        if (there.card == card) {
+            add(from, to);
+            return;
+        }
+        try (DeviceMemory.Buffer brought = card.floats(size, "gradients of another card")) {
+            card.copy(there.card, from, brought.address(), (long) Float.BYTES * size);
+            add(brought.address(), to);
+        }
+    }
+
+    private void add(long from, long to) {
+        card.each("tune_layer.cu", "add", size, from, to, (long) size);
     }
 
     @Override

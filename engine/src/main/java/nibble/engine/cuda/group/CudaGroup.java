@@ -7,7 +7,7 @@ import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
-import java.util.function.Function;
+import java.util.function.IntFunction;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.QuantizationDevices;
@@ -112,8 +112,8 @@ public final class CudaGroup implements QuantizationDevices {
         }));
     }
 
-    /** Runs something on all members side by side, that of the first on the calling thread; results in their order. */
-    <T> List<T> onEach(Function<Integer, T> task) {
+    @Override
+    public <T> List<T> onEach(IntFunction<T> task) {
         List<Future<T>> others = new ArrayList<>();
         for (int i = 1; i < members.size(); i++) {
             int index = i;
