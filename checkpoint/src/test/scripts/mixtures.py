@@ -26,6 +26,7 @@ from transformers.models.deepseek_v2 import DeepseekV2Config
 from transformers.models.gpt_oss import GptOssConfig
 from transformers.models.mixtral import MixtralConfig
 from transformers.models.olmoe import OlmoeConfig
+from transformers.models.phimoe import PhimoeConfig
 from transformers.models.qwen2_moe import Qwen2MoeConfig
 from transformers.models.qwen3_moe import Qwen3MoeConfig
 
@@ -105,11 +106,29 @@ CONFIGS = {
         },
     ),
     "olmoe": OlmoeConfig(**{**SMALL, "intermediate_size": 32}, num_experts=6, num_experts_per_tok=3),
+    # Short factors at every length here: transformers 5.17 computes no others, see docs/mixtures.md.
+    "phimoe": PhimoeConfig(
+        **{**SMALL, "intermediate_size": 32},
+        num_local_experts=6,
+        num_experts_per_tok=2,
+        attention_bias=True,
+        lm_head_bias=True,
+        sliding_window=100,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 10000.0,
+            "short_factor": [1.0, 1.25, 1.5, 2.0],
+            "long_factor": [1.5, 2.0, 3.0, 4.0],
+            "short_mscale": 1.25,
+            "long_mscale": 1.25,
+            "original_max_position_embeddings": 96,
+        },
+    ),
 }
 
 
 # Of weights whose 64 tokens are clear, whose experts are, and whose fp32 run is as near as those of the other models.
-SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5, "olmoe": 1, "gpt-oss": 0, "gpt-oss-mxfp4": 1, "deepseek2": 5}
+SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5, "olmoe": 1, "gpt-oss": 0, "gpt-oss-mxfp4": 1, "deepseek2": 5, "phimoe": 4}
 
 
 def fill_experts(model, seed):
@@ -134,7 +153,7 @@ def without_router(model):
         if hasattr(layer.self_attn, "sinks"):
             layer.self_attn.sinks.data.fill_(-50)
     for name, parameter in model.named_parameters():
-        if name.endswith("mlp.gate.weight"):
+        if name.endswith("mlp.gate.weight") or name.endswith("mlp.router.weight") and model.config.model_type == "phimoe":
             parameter.data = torch.flip(parameter.data, (0,))
 
 

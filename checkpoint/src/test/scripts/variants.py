@@ -38,6 +38,14 @@ def only_head(tensors):
     return {(HEAD if name == EMBEDDING else name): tensor for name, tensor in tensors.items()}
 
 
+def without_head_bias(tensors):
+    return {name: tensor for name, tensor in tensors.items() if name != "lm_head.bias"}
+
+
+def without_attention_biases(tensors):
+    return {name: tensor for name, tensor in tensors.items() if ".self_attn." not in name or not name.endswith("bias")}
+
+
 def unchanged(tensors):
     return tensors
 
@@ -45,6 +53,17 @@ def unchanged(tensors):
 def rope(**scaling):
     return {"rope_parameters": None, "rope_theta": 100000.0, "rope_scaling": scaling}
 
+
+# Both lists of factors are one: transformers 5.17 takes phimoe's short ones at any length.
+BEYOND = dict(
+    rope_type="longrope",
+    rope_theta=10000.0,
+    short_factor=[1.0, 1.25, 1.5, 2.0],
+    long_factor=[1.0, 1.25, 1.5, 2.0],
+    short_mscale=1.25,
+    long_mscale=0.75,
+    original_max_position_embeddings=12,
+)
 
 VARIANTS = [
     ("smollm", {"architectures": ["LLaMAForCausalLM"]}, unchanged),
@@ -92,6 +111,12 @@ VARIANTS = [
     ("phi3", {"sliding_window": "null"}, unchanged),
     ("gemma", {"tie_word_embeddings": None}, unchanged),
     ("gemma", {"use_bidirectional_attention": False}, unchanged),
+    ("phimoe", {"router_jitter_noise": 0.4, "architectures": ["PhiMoEForCausalLM"]}, unchanged),
+    ("phimoe", {"router_jitter_noise": 0.0}, unchanged),
+    ("phimoe", {"lm_head_bias": False}, without_head_bias),
+    ("phimoe", {"attention_bias": None}, without_attention_biases),
+    ("phimoe", {"sliding_window": 5}, unchanged),
+    ("phimoe", {"rope_parameters": BEYOND, "original_max_position_embeddings": None}, unchanged),
 ]
 
 
@@ -107,7 +132,10 @@ def main():
             pathlib.Path(folder, "config.json").write_text(json.dumps(config))
             changed = tensors(load_file(FOLDER / model / "model.safetensors"))
             save_file({k: v.contiguous() for k, v in changed.items()}, folder + "/model.safetensors", {"format": "pt"})
-            loaded, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+            # The usual product of experts has no fp64.
+            how = {"experts_implementation": "eager"} if model == "phimoe" else {}
+            loaded, info = AutoModelForCausalLM.from_pretrained(
+                folder, dtype=torch.float32, output_loading_info=True, **how)
             assert not info["missing_keys"] and not info["unexpected_keys"], (model, change, info)
             with torch.no_grad():
                 last = loaded.double().eval()(torch.tensor([IDS])).logits[0, -1]

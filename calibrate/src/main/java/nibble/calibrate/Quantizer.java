@@ -3,9 +3,11 @@ package nibble.calibrate;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.EnumMap;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Objects;
 import java.util.OptionalDouble;
 import java.util.Set;
 import java.util.function.Function;
@@ -166,6 +168,8 @@ public final class Quantizer {
             }
         }
         int layers = job.source().config().layers();
+        long began = System.nanoTime();
+        List<@Nullable Double> seconds = new ArrayList<>(Collections.nCopies(durable.size(), null));
         supply.begin(durable.size());
         for (int layer = durable.size(); layer < layers; layer++) {
             listener.layerStarted(layer, layers);
@@ -174,7 +178,8 @@ public final class Quantizer {
             journal.append(finished);
             supply.durable(layer);
             reports.add(finished.report());
-            listener.layerFinished(layer, finished.report(), (System.nanoTime() - start) / 1e9);
+            seconds.add((System.nanoTime() - start) / 1e9);
+            listener.layerFinished(layer, finished.report(), Objects.requireNonNull(seconds.getLast()));
             listener.progressed((layer + 1.0) / layers);
             requireUsual(job.options(), finished.report());
         }
@@ -182,7 +187,8 @@ public final class Quantizer {
                 job,
                 reports,
                 carried,
-                new QuantizationReport.Times(0, new EnumMap<>(Stage.class), List.of(), durable.size()));
+                new QuantizationReport.Times(
+                        (System.nanoTime() - began) / 1e9, new EnumMap<>(Stage.class), seconds, durable.size()));
     }
 
     /** Tokens that layers see. */

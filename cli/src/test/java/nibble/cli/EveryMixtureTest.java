@@ -50,6 +50,7 @@ class EveryMixtureTest {
         "qwen2-moe, 6, 3",
         "qwen3-moe, 8, 2",
         "olmoe, 6, 3",
+        "phimoe, 6, 2",
         "deepseek2-lite, 8, 3",
         "deepseek2, 8, 3",
         "gpt-oss, 4, 2",
@@ -78,7 +79,7 @@ class EveryMixtureTest {
                 JSON.readTree(awq.resolve("config.json").toFile()).at("/quantization_config/modules_to_not_convert");
         assertThat(gates.get(0).asText())
                 .isEqualTo(
-                        name.startsWith("mixtral")
+                        name.startsWith("mixtral") || name.equals("phimoe")
                                 ? "model.layers.0.block_sparse_moe.gate"
                                 : name.startsWith("gpt-oss")
                                         ? "model.layers.0.mlp.router"
@@ -113,7 +114,9 @@ class EveryMixtureTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "gpt-oss", "deepseek2-lite", "deepseek2"})
+    @ValueSource(
+            strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "phimoe", "gpt-oss", "deepseek2-lite", "deepseek2"
+            })
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
         Path fitted = quantize(model, "fitted", "--method", "best");
@@ -151,7 +154,16 @@ class EveryMixtureTest {
     /** Tensors and metadata of these files are those of llama.cpp's own converter, bit by bit. */
     @ParameterizedTest
     @ValueSource(
-            strings = {"mixtral", "mixtral-fused", "qwen3-moe", "olmoe", "gpt-oss", "gpt-oss-mxfp4", "deepseek2-lite"})
+            strings = {
+                "mixtral",
+                "mixtral-fused",
+                "qwen3-moe",
+                "olmoe",
+                "phimoe",
+                "gpt-oss",
+                "gpt-oss-mxfp4",
+                "deepseek2-lite"
+            })
     void stacked_experts_of_a_gguf_file_come_back(String name) throws IOException {
         Path model = model(name);
         for (String type : List.of("F16", "Q8_0")) {

@@ -58,18 +58,20 @@ public final class KilledCommand {
     }
 
     private Process start(List<String> main, String... more) throws IOException {
+        List<String> arguments = new ArrayList<>(List.of(this.command, model.toString(), out.toString()));
+        arguments.addAll(options);
+        arguments.addAll(List.of(more));
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",
                 "-Xmx512m",
                 "-XX:+UseSerialGC",
+                QuickCompiler.option(arguments),
                 "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
         command.addAll(main);
-        command.addAll(List.of(this.command, model.toString(), out.toString()));
-        command.addAll(options);
-        command.addAll(List.of(more));
+        command.addAll(arguments);
         return new ProcessBuilder(command)
                 .redirectErrorStream(true)
                 .redirectOutput(ProcessBuilder.Redirect.appendTo(log.toFile()))

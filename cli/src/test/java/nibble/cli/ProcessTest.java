@@ -133,7 +133,7 @@ class ProcessTest {
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",
                 "-Xmx1g",
-                QuickCompiler.OPTION,
+                QuickCompiler.option(List.of(arguments)),
                 "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                 Nibble.class.getName()));

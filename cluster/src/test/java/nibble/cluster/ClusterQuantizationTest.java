@@ -5,6 +5,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Random;
@@ -19,6 +22,7 @@ import nibble.calibrate.job.QuantizeOptions;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.cluster.quantize.ClusterLayers;
+import nibble.cluster.spark.Cluster;
 import nibble.cluster.spark.ClusterException;
 import nibble.convert.RandomCheckpoint;
 import nibble.datasets.TokenBlocks;
@@ -82,17 +86,30 @@ class ClusterQuantizationTest {
     }
 
     private void spread(Path out, Method method, boolean resume, ProgressListener listener, StopSignal stop) {
+        quantize(LocalExecutors.cluster(), model, out, method, resume, shared("file"), listener, stop);
+    }
+
+    private String shared(String scheme) {
+        return scheme + ":" + temp.resolve("shared");
+    }
+
+    private static void quantize(
+            Cluster cluster,
+            Path model,
+            Path out,
+            Method method,
+            boolean resume,
+            String shared,
+            ProgressListener listener,
+            StopSignal stop) {
         try (Checkpoint source = Checkpoint.open(model)) {
-            ClusterLayers.quantize(
-                    LocalExecutors.cluster(),
-                    job(source, method),
-                    model.toString(),
-                    out,
-                    resume,
-                    temp.resolve("shared").toUri().toString(),
-                    listener,
-                    stop);
+            ClusterLayers.quantize(cluster, job(source, method), model.toString(), out, resume, shared, listener, stop);
         }
+    }
+
+    /** Quantizes a model with AWQ, on any cluster. */
+    static void awq(Cluster cluster, Path model, Path out, boolean resume, String shared, ProgressListener listener) {
+        quantize(cluster, model, out, Method.AWQ, resume, shared, listener, new StopSignal());
     }
 
     @Test
@@ -116,7 +133,7 @@ class ClusterQuantizationTest {
 
         assertThat(killed).isTrue();
         assertThat(FolderHashes.of(out)).isEqualTo(here(Method.AWQ)).hasSizeGreaterThan(5);
-        assertThat(temp.resolve("shared")).isEmptyDirectory();
+        assertThat(temp.resolve("shared")).doesNotExist();
     }
 
     @Test
@@ -140,10 +157,38 @@ class ClusterQuantizationTest {
     }
 
     @Test
-    void plain_rounding_needs_no_stream() throws IOException {
+    void a_driver_that_was_killed_goes_on_and_ends_in_the_same_bytes() throws IOException {
         Path out = temp.resolve("out");
 
-        spread(out, Method.RTN, false, ProgressListener.NONE, new StopSignal());
+        KilledDriver.runUntilDurable(1, model, out, shared("file"));
+        assertThat(out).doesNotExist();
+        List<Integer> made = Collections.synchronizedList(new ArrayList<>());
+        ProgressListener counts = new ProgressListener() {
+            @Override
+            public void layerFinished(int layer, QuantizationReport.Layer report, double seconds) {
+                made.add(layer);
+            }
+        };
+        spread(out, Method.AWQ, true, counts, new StopSignal());
+
+        assertThat(FolderHashes.of(out)).isEqualTo(here(Method.AWQ));
+        assertThat(made).isSubsetOf(2, 3).contains(3);
+        assertThat(temp.resolve("shared")).doesNotExist();
+    }
+
+    @Test
+    void plain_rounding_needs_no_stream_and_an_object_store_no_rename() throws IOException {
+        Path out = temp.resolve("out");
+
+        quantize(
+                LocalExecutors.cluster(),
+                model,
+                out,
+                Method.RTN,
+                false,
+                shared(ObjectStore.SCHEME),
+                ProgressListener.NONE,
+                new StopSignal());
 
         assertThat(FolderHashes.of(out)).isEqualTo(here(Method.RTN));
     }

@@ -1,9 +1,16 @@
 package nibble.cluster;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import nibble.cluster.spark.Cluster;
 import nibble.cluster.spark.ClusterSettings;
 import nibble.files.output.StopSignal;
@@ -32,12 +39,41 @@ final class LocalExecutors implements BeforeAllCallback {
                 new ClusterSettings(
                         "local-cluster[3,1,2048]",
                         Map.of(
+                                // Cards that are not there: who asks for the CPU never looks for them.
+                                "spark.worker.resource.gpu.amount", "1",
+                                "spark.worker.resource.gpu.discoveryScript", cards().toString(),
+                                "spark.executor.resource.gpu.amount", "1",
+                                "spark.task.resource.gpu.amount", "1",
                                 "spark.executor.extraJavaOptions", "-XX:+UseSerialGC -Xss4m",
                                 // A duplicate of each task that takes a little longer than others: none may do harm.
                                 "spark.speculation.minTaskRuntime", "500ms",
                                 "spark.speculation.quantile", "0.5",
-                                "spark.speculation.multiplier", "1.1")),
+                                "spark.speculation.multiplier", "1.1",
+                                // Both are file systems of Hadoop by their schemes; of the second the class is absent.
+                                "spark.hadoop.fs.store.impl", ObjectStore.class.getName(),
+                                "spark.hadoop.fs.absent.impl", "nibble.cluster.Absent")),
                 new StopSignal());
+    }
+
+    /** Returns a program that names card 0 to the first worker that asks, card 1 to the next. */
+    private static Path cards() {
+        try {
+            Path folder = Files.createTempDirectory("nibble-cards-");
+            Path script = folder.resolve("cards");
+            // The last of these is deleted first.
+            Stream.concat(Stream.of(folder, script), IntStream.range(0, 3).mapToObj(i -> folder.resolve("given-" + i)))
+                    .forEach(path -> path.toFile().deleteOnExit());
+            Files.writeString(script, """
+                #!/bin/sh
+                card=0
+                while ! mkdir "%s/given-$card" 2>/dev/null; do card=$((card + 1)); done
+                echo "{\\"name\\": \\"gpu\\", \\"addresses\\": [\\"$card\\"]}"
+                """.formatted(folder));
+            Files.setPosixFilePermissions(script, PosixFilePermissions.fromString("rwx------"));
+            return script;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     /** The processes that workers started here. */

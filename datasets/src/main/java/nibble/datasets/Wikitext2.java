@@ -3,13 +3,17 @@ package nibble.datasets;
 import java.io.BufferedInputStream;
 import java.io.IOException;
 import java.io.InputStream;
+import java.lang.ref.SoftReference;
+import java.util.Map;
 import java.util.StringJoiner;
+import java.util.concurrent.ConcurrentHashMap;
 import nibble.files.Reasons;
 import org.apache.commons.compress.compressors.bzip2.BZip2CompressorInputStream;
 
 /**
  * Holds the wikitext-2 raw corpus that comes with Nibble (CC BY-SA 3.0, see the README beside the resources). Texts are
- * the bytes of the published raw files; their SHA-256 is checked on every reading.
+ * the bytes of the published raw files; their SHA-256 is checked on every reading. A text that was read stays in memory
+ * while there is room.
  */
 public final class Wikitext2 {
     /** SHA-256 of the raw test file, 1,290,590 bytes. */
@@ -18,6 +22,9 @@ public final class Wikitext2 {
     private static final String VALIDATION_SHA256 = "4cd0f6876d07a413aa911261ff6d363c72d757d47f0fdd6015702014c89cb9c7";
     private static final String TRAIN_EXCERPT_SHA256 =
             "202fe8b8c4853f1de79b459d8af874d7f043f8299995c769604ffde1b07eb860";
+
+    /** What was read, by the name of the file. */
+    private static final Map<String, SoftReference<String>> TEXTS = new ConcurrentHashMap<>();
 
     private Wikitext2() {}
 
@@ -57,6 +64,16 @@ public final class Wikitext2 {
     }
 
     private static String read(String name, String sha256) {
+        SoftReference<String> kept = TEXTS.get(name);
+        String text = kept == null ? null : kept.get();
+        if (text == null) {
+            text = unpacked(name, sha256);
+            TEXTS.put(name, new SoftReference<>(text));
+        }
+        return text;
+    }
+
+    private static String unpacked(String name, String sha256) {
         String resource = "wikitext2/" + name + ".bz2";
         byte[] bytes;
         try (InputStream in = Wikitext2.class.getResourceAsStream(resource)) {

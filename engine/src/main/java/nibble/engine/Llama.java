@@ -14,6 +14,7 @@ import nibble.engine.backend.Backend;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.forward.Forward;
 import nibble.engine.forward.Taps;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
@@ -142,7 +143,7 @@ public final class Llama implements LanguageModel {
                 backend.copyRows(hidden, s * length, scored, rows, s * scored);
                 System.arraycopy(ids, s * length + 1, next, s * scored, scored);
             }
-            float[] all = backend.logProbabilities(placed.head(), logitCap(), rows, next);
+            float[] all = backend.logProbabilities(placed.head(), weights.rule(), rows, next);
             for (int s = 0; s < sequences.size(); s++) {
                 result.add(Arrays.copyOfRange(all, s * scored, (s + 1) * scored));
             }
@@ -193,7 +194,7 @@ public final class Llama implements LanguageModel {
             }
             int[] next = scoredRows(continuations, tree, hidden, rows);
             backend.norm(rows, weights.finalNorm(), config.streamNormEps(), rows);
-            return scores(continuations, next, backend.score(placed.head(), logitCap(), rows, next));
+            return scores(continuations, next, backend.score(placed.head(), weights.rule(), rows, next));
         }
     }
 
@@ -248,7 +249,7 @@ public final class Llama implements LanguageModel {
                 Matrix logits =
                         backend.allocateSingle(ids.length, weights.head().outFeatures())) {
             backend.linear(placed.head(), hidden, logits);
-            capLogits(logits);
+            finishLogits(logits);
             return backend.download(logits);
         }
     }
@@ -262,15 +263,15 @@ public final class Llama implements LanguageModel {
         return new Session(this, capacity);
     }
 
-    /** Applies the cap of logits, as the head gave them, where the model has one. */
-    public void capLogits(Matrix logits) {
-        if (logitCap() != 0) {
-            backend.cap(logits, logitCap());
+    /** Makes logits of the head's products. */
+    public void finishLogits(Matrix logits) {
+        LogitRule rule = weights.rule();
+        if (rule.hasBias()) {
+            backend.addBias(rule.bias(), logits);
         }
-    }
-
-    private float logitCap() {
-        return (float) weights.config().multipliers().logitCap();
+        if (rule.cap() != 0) {
+            backend.cap(logits, rule.cap());
+        }
     }
 
     private Matrix finalHidden(int[] ids, int sequences) {

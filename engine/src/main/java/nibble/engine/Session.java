@@ -80,7 +80,7 @@ public final class Session implements AutoCloseable {
                 backend.copyRows(hidden, ids.length - 1, 1, last, 0);
                 backend.norm(last, weights.finalNorm(), weights.config().streamNormEps(), last);
                 backend.linear(weights.head(), last, logits);
-                model.capLogits(logits);
+                model.finishLogits(logits);
                 return backend.download(logits);
             }
         }

@@ -38,6 +38,7 @@ public class MixturesTest {
             "qwen2-moe",
             "qwen3-moe",
             "olmoe",
+            "phimoe",
             "gpt-oss",
             "gpt-oss-mxfp4",
             "deepseek2-lite",

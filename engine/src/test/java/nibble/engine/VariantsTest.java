@@ -104,6 +104,9 @@ class VariantsTest {
                     case "unchanged" -> tensors.put(spec, data);
                     case "without_model" -> tensors.put(named(spec, name.replaceFirst("^model\\.", "")), data);
                     case "model_twice" -> tensors.put(named(spec, "model." + name), data);
+                    case "without_head_bias" -> putUnless(name.equals("lm_head.bias"), tensors, spec, data);
+                    case "without_attention_biases" ->
+                        putUnless(name.matches(".*self_attn.*bias"), tensors, spec, data);
                     case "only_head" -> tensors.put(name.equals(EMBEDDING) ? named(spec, HEAD) : spec, data);
                     case "same_head", "reversed_head" -> {
                         tensors.put(spec, data);
@@ -126,6 +129,13 @@ class VariantsTest {
                 }
                 writer.finish();
             }
+        }
+    }
+
+    private static void putUnless(
+            boolean left, Map<TensorSpec, MemorySegment> tensors, TensorSpec spec, MemorySegment data) {
+        if (!left) {
+            tensors.put(spec, data);
         }
     }
 

@@ -67,6 +67,7 @@ class PairScalesTest {
         "qwen2-moe, 4e-3",
         "qwen3-moe, 1e-5",
         "olmoe, 1e-5",
+        "phimoe, 4e-3",
         "deepseek2-lite, 1e-5",
         // Its scores are large, and its experts' outputs count 2.5 times: each scale alone moves it by 2e-5 at most.
         "deepseek2, 1e-4"
@@ -111,7 +112,7 @@ class PairScalesTest {
 
     /** Not nearly: all bits of all logits, so that no token can come to another expert. */
     @ParameterizedTest
-    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "deepseek2"})
+    @ValueSource(strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "phimoe", "deepseek2"})
     void a_scale_of_the_norm_leaves_every_bit_of_the_routers_logits(String model) {
         try (Checkpoint checkpoint = Checkpoint.open(
                         Path.of("..", "checkpoint", "src", "test", "resources", "architectures", model));

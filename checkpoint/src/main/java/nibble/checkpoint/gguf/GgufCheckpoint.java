@@ -288,6 +288,11 @@ public final class GgufCheckpoint {
                 return TensorNames.FINAL_NORM_BIAS;
             case "output.weight":
                 return TensorNames.HEAD;
+            case "output.bias":
+                if (!architecture.mayBiasHead()) {
+                    throw unknown(name);
+                }
+                return TensorNames.HEAD_BIAS;
             case GgufRope.FACTORS, GgufRope.LONG, GgufRope.SHORT:
                 return null;
             default:
@@ -337,6 +342,7 @@ public final class GgufCheckpoint {
                         embedding.spec().shape().dim(0),
                         tensors.containsKey(Linear.O.module(0) + ".bias"),
                         tensors.containsKey(Linear.GATE.module(0) + ".bias"),
+                        tensors.containsKey(TensorNames.HEAD_BIAS),
                         !tensors.containsKey(TensorNames.HEAD)));
     }
 

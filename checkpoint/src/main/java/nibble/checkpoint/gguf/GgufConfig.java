@@ -32,7 +32,7 @@ final class GgufConfig {
     }
 
     /** What the tensors say. */
-    record Tensors(long vocabulary, boolean outputBias, boolean mlpBias, boolean tied) {}
+    record Tensors(long vocabulary, boolean outputBias, boolean mlpBias, boolean headBias, boolean tied) {}
 
     private String key(String name) {
         return architecture.ggufName() + "." + name;
@@ -55,6 +55,9 @@ final class GgufConfig {
         }
         if (tensors.mlpBias()) {
             json.put("mlp_bias", true);
+        }
+        if (tensors.headBias()) {
+            json.put("lm_head_bias", true);
         }
         json.put("hidden_size", hidden);
         json.put("intermediate_size", metadata.requiredUniform(key("feed_forward_length")));

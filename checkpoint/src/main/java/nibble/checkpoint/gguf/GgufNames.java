@@ -133,6 +133,8 @@ public final class GgufNames {
                 return "output_norm.bias";
             case TensorNames.HEAD:
                 return "output.weight";
+            case TensorNames.HEAD_BIAS:
+                return "output.bias";
             default:
                 break;
         }

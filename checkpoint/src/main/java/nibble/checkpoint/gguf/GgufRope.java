@@ -61,11 +61,12 @@ final class GgufRope {
     }
 
     private JsonNode longRope(ObjectNode json) {
-        if (!architecture.ggufName().equals("phi3")) {
+        boolean byLength = architecture.scalesByLength();
+        if (!architecture.ggufName().equals("phi3") && !byLength) {
             throw new BadCheckpointException(
                     file.path(),
                     "rope with long and short factors (longrope) is not supported in \"" + architecture.ggufName()
-                            + "\"; supported: phi3");
+                            + "\"; supported: phi3, phimoe");
         }
         long original = metadata.integer(key("rope.scaling.original_context_length"))
                 .orElseGet(() -> metadata.requiredInteger(key("context_length")));
@@ -75,6 +76,12 @@ final class GgufRope {
         factors(LONG, scaling.putArray("long_factor"));
         double stretch = (double) metadata.requiredInteger(key("context_length")) / original;
         double usual = stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(original));
+        if (byLength) {
+            double scale = metadata.number(key("rope.scaling.attn_factor"))
+                    .map(factor -> GgufConfig.single(factor))
+                    .orElse(1.0);
+            return scaling.put("short_mscale", scale).put("long_mscale", scale);
+        }
         metadata.number(key("rope.scaling.attn_factor"))
                 .filter(factor -> factor.floatValue() != (float) usual)
                 .ifPresent(factor -> scaling.put("attention_factor", GgufConfig.single(factor)));

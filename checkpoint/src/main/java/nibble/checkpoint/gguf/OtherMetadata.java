@@ -27,7 +27,8 @@ final class OtherMetadata {
         NEUTRAL.forEach((name, neutral) -> {
             String key = architecture.ggufName() + "." + name;
             boolean read = architecture.gguf().keys().contains(name)
-                    || architecture.turnsPartly() && name.equals("rope.scaling.attn_factor");
+                    || (architecture.turnsPartly() || architecture.scalesByLength())
+                            && name.equals("rope.scaling.attn_factor");
             metadata.number(key)
                     .filter(value -> !read && !value.equals(neutral))
                     .ifPresent(value -> {

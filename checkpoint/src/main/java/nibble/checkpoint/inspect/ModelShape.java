@@ -83,6 +83,14 @@ public record ModelShape(
                     .with("num_local_experts", 8)
                     .with("num_experts_per_tok", 2)
                     .with("rope_theta", 1e6),
+            new ModelShape("phi-3.5-moe", 4096, 6400, 32, 32, 8, 32_064, 131_072)
+                    .of("PhiMoEForCausalLM", "phimoe")
+                    .with("attention_bias", true)
+                    .with("lm_head_bias", true)
+                    .with("num_local_experts", 16)
+                    .with("num_experts_per_tok", 2)
+                    .with("rope_theta", 10_000)
+                    .with("sliding_window", 131_072),
             new ModelShape("gpt-oss-20b", 2880, 2880, 24, 64, 8, 201_088, 131_072)
                     .of("GptOssForCausalLM", "gpt_oss")
                     .with("head_dim", 64)

@@ -30,6 +30,9 @@ public class Architecture {
     /** The key of the window. */
     static final String WINDOW = "sliding_window";
 
+    /** The key that says whether the output projection has a bias. */
+    static final String HEAD_BIAS = "lm_head_bias";
+
     private static final List<LinearModule> SEVEN =
             Linear.SEVEN.stream().map(LinearModule::of).toList();
 
@@ -123,6 +126,20 @@ public class Architecture {
         return false;
     }
 
+    /** Returns whether the output projection may have a bias, by {@link #HEAD_BIAS}. */
+    public boolean mayBiasHead() {
+        return false;
+    }
+
+    /**
+     * Returns whether the output projection has a bias.
+     *
+     * @param config the whole config.json
+     */
+    public final boolean biasesHead(JsonNode config) {
+        return mayBiasHead() && config.path(HEAD_BIAS).asBoolean(false);
+    }
+
     /** Returns whether softmax of attention has a score beside those of keys, one for each head. */
     public boolean hasSinks() {
         return false;
@@ -192,6 +209,14 @@ public class Architecture {
         return Optional.empty();
     }
 
+    /**
+     * Returns the name that transformers 5 gives the router inside a layer, where loaders would quantize it by that
+     * name; empty where they leave it alone.
+     */
+    Optional<String> loadedRouter() {
+        return Optional.empty();
+    }
+
     /** The experts that layers have; empty for one MLP in all. */
     Optional<Experts> experts(ConfigKeys keys) {
         return Optional.empty();
@@ -252,6 +277,11 @@ public class Architecture {
 
     /** Returns whether rope may turn a part of each head, by {@code partial_rotary_factor}. */
     public boolean turnsPartly() {
+        return false;
+    }
+
+    /** Returns whether longrope has factors of cosines and sines in two keys: short_mscale and long_mscale. */
+    public boolean scalesByLength() {
         return false;
     }
 

@@ -27,7 +27,6 @@ public final class Architectures {
 
     /** Why some well-known architectures are none of these. */
     private static final Map<String, String> REASONS = Map.ofEntries(
-            Map.entry("PhimoeForCausalLM", "mixture of experts"),
             Map.entry("DeepseekForCausalLM", "mixture of experts"),
             Map.entry("DeepseekV3ForCausalLM", "experts chosen by a sigmoid and a bias"),
             Map.entry("Llama4ForCausalLM", "mixture of experts, layers without rope"),

@@ -29,6 +29,7 @@ final class ExpertKeys {
     private static final String ROUTED = "n_routed_experts";
 
     private static final String COUNT = "num_experts";
+    private static final String PER_TOKEN = "num_experts_per_tok";
 
     /** Mixtral's name, and what transformers 5 writes for Qwen3 too. */
     private static final String LOCAL_COUNT = "num_local_experts";
@@ -42,9 +43,32 @@ final class ExpertKeys {
                 LOCAL_COUNT,
                 new Experts(
                         keys.integerIfPresent(LOCAL_COUNT, 1, MOST).orElse(8),
-                        keys.integerIfPresent("num_experts_per_tok", 1, MOST).orElse(2),
+                        keys.integerIfPresent(PER_TOKEN, 1, MOST).orElse(2),
                         keys.integer("intermediate_size", 1, MOST_WIDTH),
                         Choice.ofAll(true),
+                        Shared.NONE,
+                        Set.of(),
+                        Names.MIXTRAL));
+    }
+
+    /**
+     * Phi-3.5-MoE's: {@code intermediate_size} is the width of an expert, and the sparse mixer is made for two.
+     * transformers and vLLM take two whatever the config says.
+     */
+    static Experts phi(ConfigKeys keys) {
+        int chosen = keys.integerIfPresent(PER_TOKEN, 1, MOST).orElse(2);
+        only(keys, PER_TOKEN, chosen == 2, "2");
+        double margin = keys.numberIfPresent("router_jitter_noise", 0, 1e6)
+                .map(noise -> 2 * noise)
+                .orElse(Choice.PHI_MARGIN);
+        return checked(
+                keys,
+                LOCAL_COUNT,
+                new Experts(
+                        keys.integerIfPresent(LOCAL_COUNT, 1, MOST).orElse(16),
+                        chosen,
+                        keys.integer("intermediate_size", 1, MOST_WIDTH),
+                        Choice.mixed(margin),
                         Shared.NONE,
                         Set.of(),
                         Names.MIXTRAL));
@@ -58,7 +82,7 @@ final class ExpertKeys {
                 key,
                 new Experts(
                                 keys.integerIfPresent(key, 1, MOST).orElse(128),
-                                keys.integerIfPresent("num_experts_per_tok", 1, MOST)
+                                keys.integerIfPresent(PER_TOKEN, 1, MOST)
                                         .or(() -> keys.integerIfPresent("experts_per_token", 1, MOST))
                                         .orElse(4),
                                 keys.integer("intermediate_size", 1, MOST_WIDTH),
@@ -77,7 +101,7 @@ final class ExpertKeys {
                 key,
                 new Experts(
                         keys.integerIfPresent(key, 1, MOST).orElse(64),
-                        keys.integerIfPresent("num_experts_per_tok", 1, MOST).orElse(8),
+                        keys.integerIfPresent(PER_TOKEN, 1, MOST).orElse(8),
                         keys.integer("intermediate_size", 1, MOST_WIDTH),
                         Choice.ofAll(keys.flag("norm_topk_prob", false)),
                         Shared.NONE,
@@ -102,7 +126,7 @@ final class ExpertKeys {
                 key,
                 new Experts(
                         count,
-                        keys.integerIfPresent("num_experts_per_tok", 1, MOST).orElse(defaults.chosen()),
+                        keys.integerIfPresent(PER_TOKEN, 1, MOST).orElse(defaults.chosen()),
                         keys.integerIfPresent("moe_intermediate_size", 1, MOST_WIDTH)
                                 .orElse(defaults.width()),
                         Choice.ofAll(keys.flag("norm_topk_prob", false)),
@@ -152,7 +176,7 @@ final class ExpertKeys {
                 ROUTED,
                 new Experts(
                         count.get(),
-                        keys.integer("num_experts_per_tok", 1, MOST),
+                        keys.integer(PER_TOKEN, 1, MOST),
                         width,
                         choice(keys, count.get()),
                         new Shared(shared * width, false),
@@ -170,7 +194,7 @@ final class ExpertKeys {
         only(keys, "topk_method", method.equals("group_limited_greedy"), "greedy, group_limited_greedy");
         int groups = keys.integer("n_group", 1, MOST);
         int chosen = keys.integer("topk_group", 1, MOST);
-        int each = keys.integer("num_experts_per_tok", 1, MOST);
+        int each = keys.integer(PER_TOKEN, 1, MOST);
         if (count % groups != 0 || chosen > groups || (long) each * groups > (long) chosen * count) {
             throw new BadCheckpointException(
                     keys.file(),

@@ -41,8 +41,28 @@ public record Experts(
      * @param factor of the weights, when they are else what they should be
      * @param groups of experts that follow one another, all of one size; 1 where all are in one
      * @param chosenGroups groups that a token's experts are taken from, those with the best experts
+     * @param margin of Phi-3.5-MoE's sparse mixer, which weighs each of the two chosen in a softmax of its own: over
+     *     the experts, but those chosen before it, whose scores are lower by at most this share; negative for none
      */
-    public record Choice(boolean normalized, double factor, int groups, int chosenGroups) {
+    public record Choice(boolean normalized, double factor, int groups, int chosenGroups, double margin) {
+        /** Phi-3.5-MoE's margin where its config does not say: twice the noise of its training. */
+        public static final double PHI_MARGIN = 0.02;
+
+        /** Chooses without a sparse mixer. */
+        Choice(boolean normalized, double factor, int groups, int chosenGroups) {
+            this(normalized, factor, groups, chosenGroups, -1);
+        }
+
+        /** Chooses with a sparse mixer of this margin, 0 or more. */
+        public static Choice mixed(double margin) {
+            return new Choice(false, 1, 1, 1, margin);
+        }
+
+        /** Returns whether a sparse mixer weighs the chosen. */
+        public boolean mixes() {
+            return margin >= 0;
+        }
+
         /** Chooses of all experts, with weights as softmax gives them or with the sum 1. */
         public static Choice ofAll(boolean normalized) {
             return new Choice(normalized, 1, 1, 1);

@@ -3,6 +3,7 @@ package nibble.checkpoint.model;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
@@ -78,6 +79,9 @@ record ModelTensors(ModelConfig config) {
             specs.add(new TensorSpec(
                     TensorNames.HEAD, config.dtype(), Shape.of(config.vocabularySize(), config.hiddenSize())));
         }
+        if (config.architecture().biasesHead(config.json())) {
+            specs.add(new TensorSpec(TensorNames.HEAD_BIAS, config.dtype(), Shape.of(config.vocabularySize())));
+        }
         return List.copyOf(specs);
     }
 
@@ -131,11 +135,18 @@ record ModelTensors(ModelConfig config) {
     /** {@link ModelConfig#gates}. */
     List<String> gates() {
         String weight = ".weight";
+        Stream<String> stored = layersWithExperts()
+                .flatMap(layer -> gates(config.experts(layer).orElseThrow(), layer).stream())
+                .map(gate -> gate.name().substring(0, gate.name().length() - weight.length()));
+        Stream<String> loaded = config.architecture().loadedRouter().stream()
+                .flatMap(name -> layersWithExperts().map(layer -> TensorNames.layer(layer) + name));
+        return Stream.concat(stored, loaded).toList();
+    }
+
+    private Stream<Integer> layersWithExperts() {
         return IntStream.range(0, config.layers())
                 .boxed()
-                .flatMap(layer -> config.experts(layer).stream().flatMap(found -> gates(found, layer).stream()))
-                .map(gate -> gate.name().substring(0, gate.name().length() - weight.length()))
-                .toList();
+                .filter(layer -> config.experts(layer).isPresent());
     }
 
     private void addNorm(List<TensorSpec> specs, LayerNorm norm, int layer) {

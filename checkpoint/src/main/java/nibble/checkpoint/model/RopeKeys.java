@@ -182,7 +182,12 @@ final class RopeKeys {
         double factor = keys.numberIfPresent("factor", 1, MAX_FACTOR).orElse((double) maxPositions() / original);
         double attention = keys.numberIfPresent("attention_factor", Double.MIN_NORMAL, MAX_FACTOR)
                 .orElse(factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original)));
-        return new Rope.LongRope(factors(keys, "short_factor"), factors(keys, "long_factor"), attention, original);
+        return new Rope.LongRope(
+                factors(keys, "short_factor"),
+                factors(keys, "long_factor"),
+                architecture.scalesByLength() ? keys.number("short_mscale", Double.MIN_NORMAL, MAX_FACTOR) : attention,
+                architecture.scalesByLength() ? keys.number("long_mscale", Double.MIN_NORMAL, MAX_FACTOR) : attention,
+                original);
     }
 
     private static List<Double> factors(ConfigKeys keys, String key) {

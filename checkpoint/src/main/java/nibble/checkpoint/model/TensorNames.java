@@ -14,6 +14,9 @@ public final class TensorNames {
     /** Output projection, [vocabulary, hidden]; absent where embeddings are tied. */
     public static final String HEAD = "lm_head.weight";
 
+    /** Bias of the output projection, [vocabulary]; absent in most models. */
+    public static final String HEAD_BIAS = "lm_head.bias";
+
     private TensorNames() {}
 
     /** Returns the beginning of the names of a decoder layer's tensors. */

@@ -16,7 +16,7 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** A row of the file of {@code nibble cluster quantize}, as an executor does it. */
 class QuantizeRowTest {
-    private static final TaskPlace PLACE = new TaskPlace(7, 1, -1);
+    private static final TaskPlace PLACE = new TaskPlace("app-7", 1, -1);
 
     @TempDir
     Path folder;

@@ -89,6 +89,7 @@ public final class ClusterLayers implements LayerSupply {
             report = CheckpointQuantizer.assemble(job, out, resume, arithmetic, supply, listener);
         }
         own.deleteAll();
+        new SharedFolder(shared).deleteIfEmpty();
         return report;
     }
 
@@ -161,7 +162,7 @@ public final class ClusterLayers implements LayerSupply {
     @Override
     public void durable(int layer) {
         // First the word that nobody needs it: a stream that begins again goes by it.
-        place.shared().write(LayerPlace.DURABLE + layer, 0, _ -> {});
+        place.shared().write(LayerPlace.DURABLE + layer, "driver", _ -> {});
         place.shared().delete(LayerPlace.LAYER + layer);
         place.shared().delete(LayerPlace.MOMENTS + layer);
     }

@@ -25,8 +25,12 @@ public final class TaskFolder implements AutoCloseable {
         this.own = own;
     }
 
-    /** Returns the folder of an attempt; nothing is made yet. */
-    public static TaskFolder of(Path out, long attempt) {
+    /**
+     * Returns the folder of an attempt; nothing is made yet.
+     *
+     * @param attempt name that no other task has, as {@link nibble.cluster.spark.TaskPlace#attempt()}
+     */
+    public static TaskFolder of(Path out, String attempt) {
         Path whole = out.toAbsolutePath().normalize();
         return new TaskFolder(whole, whole.resolveSibling(whole.getFileName() + ATTEMPT + attempt));
     }
@@ -65,7 +69,7 @@ public final class TaskFolder implements AutoCloseable {
         try (Stream<Path> files = Files.list(parent)) {
             left = files.filter(file -> file.getFileName()
                             .toString()
-                            .matches("\\.?" + java.util.regex.Pattern.quote(name) + "[0-9]+(\\..*)?"))
+                            .matches("\\.?" + java.util.regex.Pattern.quote(name) + "[A-Za-z0-9_-]*[0-9](\\..*)?"))
                     .toList();
         }
         for (Path path : left) {

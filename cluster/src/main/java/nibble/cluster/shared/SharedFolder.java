@@ -8,21 +8,27 @@ import java.io.OutputStream;
 import java.io.Serializable;
 import java.io.UncheckedIOException;
 import java.util.Arrays;
+import nibble.cluster.spark.ClusterException;
 import nibble.files.Reasons;
+import org.apache.hadoop.fs.CommonPathCapabilities;
+import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.deploy.SparkHadoopUtil;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Holds files that all hosts see, in any file system of Hadoop: a local one, NFS, HDFS, S3. A file appears whole, by
- * its last step, a rename; of several writers of one file the first wins, and all write the same bytes.
+ * Holds files that all hosts see, in any file system of Hadoop: a local one, NFS, HDFS, S3. A file appears whole:
+ * by a rename, or in an object store, whose renames are copies, when its stream is closed. Of several writers of one
+ * file any wins, as all write the same bytes.
  *
  * @param uri of the folder
  */
 public record SharedFolder(String uri) implements Serializable {
     private static final String TEMPORARY = ".part-";
+    private static final int BUFFER = 1 << 20;
 
     /** Writes a file's content. */
     @FunctionalInterface
@@ -43,32 +49,86 @@ public record SharedFolder(String uri) implements Serializable {
     }
 
     private FileSystem files() throws IOException {
-        return path("x")
-                .getFileSystem(
-                        SparkHadoopUtil.get().newConfiguration(SparkEnv.get().conf()));
+        try {
+            return path("x")
+                    .getFileSystem(SparkHadoopUtil.get()
+                            .newConfiguration(SparkEnv.get().conf()));
+        } catch (RuntimeException e) {
+            if (e.getCause() instanceof ClassNotFoundException absent) {
+                throw new ClusterException(
+                        uri + ": the class of this file system, " + absent.getMessage()
+                                + ", is not among Spark's jars; put its jar there on every host, for s3a:// hadoop-aws"
+                                + " of the version of hadoop-client-api, with the AWS SDK",
+                        e);
+            }
+            throw e;
+        }
     }
 
     /**
      * Writes a file, if it is not there yet.
      *
-     * @param attempt a number that no other writer has
+     * @param attempt a name that no other writer has
      */
-    public void write(String name, long attempt, Content content) {
-        Path own = path(name + TEMPORARY + attempt);
+    public void write(String name, String attempt, Content content) {
         try {
             FileSystem files = files();
-            try (OutputStream out = new BufferedOutputStream(files.create(own, true), 1 << 20)) {
-                content.write(out);
+            Path whole = path(name);
+            if (files.exists(whole)) {
+                return;
             }
-            if (files.exists(path(name)) || !files.rename(own, path(name))) {
+            if (files.hasPathCapability(whole, CommonPathCapabilities.ABORTABLE_STREAM)) {
+                fill(files, whole, content, FSDataOutputStream::abort);
+                return;
+            }
+            Path own = path(name + TEMPORARY + attempt);
+            fill(files, own, content, out -> {
+                out.close();
                 files.delete(own, false);
-                if (!files.exists(path(name))) {
-                    throw new IOException("cannot be given its name");
-                }
-            }
+            });
+            give(files, own, whole);
         } catch (IOException e) {
             throw failed(name, "writing", e);
         }
+    }
+
+    /** Ends a file that did not become whole. */
+    @FunctionalInterface
+    private interface Drop {
+        void of(FSDataOutputStream unfinished) throws IOException;
+    }
+
+    private static void fill(FileSystem files, Path to, Content content, Drop drop) throws IOException {
+        FSDataOutputStream out = files.create(to, true);
+        try {
+            OutputStream buffered = new BufferedOutputStream(out, BUFFER);
+            content.write(buffered);
+            buffered.flush();
+        } catch (IOException | RuntimeException | Error e) {
+            try {
+                drop.of(out);
+            } catch (IOException | RuntimeException second) {
+                e.addSuppressed(second);
+            }
+            throw e;
+        }
+        out.close();
+    }
+
+    /** Renames a file, unless another writer was first: file systems say that by an answer or by an exception. */
+    private static void give(FileSystem files, Path own, Path whole) throws IOException {
+        @Nullable IOException refused = null;
+        try {
+            if (!files.exists(whole) && files.rename(own, whole)) {
+                return;
+            }
+        } catch (IOException e) {
+            refused = e;
+        }
+        if (!files.exists(whole)) {
+            throw refused != null ? refused : new IOException("cannot be given its name");
+        }
+        files.delete(own, false);
     }
 
     /** Reads a file. */
@@ -96,7 +156,7 @@ public record SharedFolder(String uri) implements Serializable {
      */
     public InputStream open(String name) {
         try {
-            return files().open(path(name), 1 << 20);
+            return files().open(path(name), BUFFER);
         } catch (IOException e) {
             throw failed(name, "reading", e);
         }
@@ -123,6 +183,19 @@ public record SharedFolder(String uri) implements Serializable {
             files().delete(path(name), false);
         } catch (IOException e) {
             throw failed(name, "deleting", e);
+        }
+    }
+
+    /** Deletes the folder, unless something is in it. */
+    public void deleteIfEmpty() {
+        Path folder = new Path(uri);
+        try {
+            FileSystem files = files();
+            if (files.exists(folder) && files.listStatus(folder).length == 0) {
+                files.delete(folder, false);
+            }
+        } catch (IOException e) {
+            throw failed("", "deleting", e);
         }
     }
 

@@ -10,11 +10,12 @@ import scala.Option;
 /**
  * Says where a task runs.
  *
- * @param attempt number of this attempt, which no other task of the cluster's application has
+ * @param attempt name of this attempt, of letters, digits, hyphens and underscores. No other task has it, not even one
+ *     of an earlier command, whose executors may work on for a moment after its driver was killed
  * @param threads cores that are this executor's
  * @param card number of the card that Spark's resource scheduling gave this task; negative where it gave none
  */
-public record TaskPlace(long attempt, int threads, int card) {
+public record TaskPlace(String attempt, int threads, int card) {
     /** Spark's name of the resource. */
     private static final String GPU = "gpu";
 
@@ -24,7 +25,12 @@ public record TaskPlace(long attempt, int threads, int card) {
         String first = given.isEmpty()
                 ? null
                 : Arrays.stream(given.get().addresses()).findFirst().orElse(null);
-        return new TaskPlace(context.taskAttemptId(), coresOfExecutor(), first == null ? -1 : card(first));
+        return new TaskPlace(attempt(context), coresOfExecutor(), first == null ? -1 : card(first));
+    }
+
+    private static String attempt(TaskContext context) {
+        String application = SparkEnv.get().conf().getAppId().replaceAll("[^A-Za-z0-9_-]", "_");
+        return application + "-" + context.taskAttemptId();
     }
 
     private static int coresOfExecutor() {

@@ -21,8 +21,8 @@ class TaskFolderTest {
     @Test
     void of_two_attempts_the_first_that_is_whole_wins() throws IOException {
         Path out = temp.resolve("out");
-        try (TaskFolder first = TaskFolder.of(out, 1);
-                TaskFolder second = TaskFolder.of(out, 2)) {
+        try (TaskFolder first = TaskFolder.of(out, "app-1");
+                TaskFolder second = TaskFolder.of(out, "app-2")) {
             fill(first, "first");
             fill(second, "second");
             second.commit();
@@ -35,7 +35,7 @@ class TaskFolderTest {
 
     @Test
     void an_attempt_that_fails_leaves_nothing() throws IOException {
-        try (TaskFolder folder = TaskFolder.of(temp.resolve("out"), 1)) {
+        try (TaskFolder folder = TaskFolder.of(temp.resolve("out"), "app-1")) {
             fill(folder, "half");
         }
 
@@ -45,8 +45,8 @@ class TaskFolderTest {
     @Test
     void what_lost_attempts_left_is_swept_and_nothing_else() throws IOException {
         Path out = temp.resolve("out");
-        fill(TaskFolder.of(out, 3), "lost");
-        Files.createDirectory(temp.resolve(".out.attempt-4.unfinished"));
+        fill(TaskFolder.of(out, "app-20261127015016-0003-17"), "lost");
+        Files.createDirectory(temp.resolve(".out.attempt-local-4.unfinished"));
         for (String other : new String[] {"out", "out.attempts", "out.attempt-x", "out2.attempt-3"}) {
             Files.createDirectory(temp.resolve(other));
         }

@@ -102,7 +102,7 @@ final class ArchitectureMetadata {
     private void rope() {
         // llama.cpp's converter has these two in what it derives from Llama.
         boolean llama = traits.interleaved();
-        if (llama || architecture == PhiFamily.PHI3) {
+        if (llama || isPhi()) {
             pairs.put("rope.dimension_count", new U32(config.rope().width(config.headDim())));
         }
         boolean gemma = traits.tied() && !architecture.ropeDiffers();
@@ -124,13 +124,17 @@ final class ArchitectureMetadata {
                     "rope.scaling.finetuned",
                     new Flag(config.attention().getFirst().rope().isPresent()));
         }
-        if (architecture == PhiFamily.PHI3) {
+        if (isPhi()) {
             int original = config.rope().scaling() instanceof Rope.LongRope factors
                     ? factors.originalMaxPositions()
                     : config.json().path("original_max_position_embeddings").asInt(config.maxPositions());
             pairs.put("rope.scaling.original_context_length", new U32(original));
         }
         scaling();
+    }
+
+    private boolean isPhi() {
+        return architecture == PhiFamily.PHI3 || architecture == PhiFamily.PHI_MOE;
     }
 
     private void scaling() {
@@ -175,7 +179,7 @@ final class ArchitectureMetadata {
 
     private void windows() {
         int window = config.window();
-        if (architecture == PhiFamily.PHI3) {
+        if (isPhi()) {
             // llama.cpp's converter always writes it; 0 is none.
             pairs.put("attention.sliding_window", new U32(window == ModelConfig.NO_WINDOW ? 0 : window));
         }

@@ -211,6 +211,9 @@ public final class GgufExporter {
         if (!config.tiedEmbeddings()) {
             items.add(tensors.matrix("output.weight", TensorNames.HEAD, isExact() ? GgufType.F16 : mix.head(config)));
         }
+        if (config.architecture().biasesHead(config.json())) {
+            items.add(tensors.vector("output.bias", TensorNames.HEAD_BIAS, x -> x));
+        }
         return items;
     }
 

@@ -1,5 +1,6 @@
 package nibble.convert.gguf;
 
+import java.util.List;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Experts;
@@ -64,11 +65,30 @@ final class GgufForm {
                     "experts from the " + experts.choice().chosenGroups() + " groups with the best ones have no form"
                             + " in GGUF, where groups are chosen by the sum of their two best");
         }
+        if (experts.choice().mixes()) {
+            requirePhi(source, experts);
+            return;
+        }
         if (experts.choice().normalized() != traits.normalizesExperts()) {
             throw none(
                     source,
                     "norm_topk_prob " + experts.choice().normalized() + " has no form in GGUF, where it is "
                             + traits.normalizesExperts() + " for \"" + traits.name() + "\"");
+        }
+    }
+
+    /** llama.cpp needs the biases, and the file has no key for the noise. */
+    private static void requirePhi(Checkpoint source, Experts experts) {
+        ModelConfig config = source.config();
+        if (!config.architecture().biasesHead(config.json())
+                || !config.biases().containsAll(List.of(Linear.Q, Linear.K, Linear.V, Linear.O))) {
+            throw none(source, "attention or a head without biases has no form in GGUF");
+        }
+        if (Math.abs(experts.choice().margin() / Experts.Choice.PHI_MARGIN - 1) > TOLERANCE) {
+            throw none(
+                    source,
+                    "router_jitter_noise " + experts.choice().margin() / 2 + " has no form in GGUF, where it is "
+                            + Experts.Choice.PHI_MARGIN / 2);
         }
     }
 
@@ -94,9 +114,15 @@ final class GgufForm {
                                     + usual + ", truncated");
                 }
             }
-            case Rope.LongRope _ -> {
-                if (architecture != PhiFamily.PHI3) {
-                    throw none(source, "rope scaling \"longrope\" has a form in GGUF for \"phi3\" only");
+            case Rope.LongRope factors -> {
+                if (architecture != PhiFamily.PHI3 && architecture != PhiFamily.PHI_MOE) {
+                    throw none(source, "rope scaling \"longrope\" has a form in GGUF for \"phi3\" and \"phimoe\" only");
+                }
+                if (factors.attentionFactor() != factors.longAttentionFactor()) {
+                    throw none(
+                            source,
+                            "short_mscale " + factors.attentionFactor() + " and long_mscale "
+                                    + factors.longAttentionFactor() + " have no form in GGUF, which has one number");
                 }
             }
             case Rope.None _, Rope.Linear _ -> {}

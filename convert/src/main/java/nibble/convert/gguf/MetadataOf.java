@@ -94,6 +94,7 @@ final class MetadataOf {
     /** As far as a file's reader computes what the model does: llama.cpp's {@code llama} has no window. */
     private static int contextLength(ModelConfig config) {
         return config.architecture() == PhiFamily.PHI3
+                        || config.architecture() == PhiFamily.PHI_MOE
                         || config.architecture().gguf().windowEvery() > 0
                 ? config.maxPositions()
                 : Math.min(config.maxPositions(), config.window());

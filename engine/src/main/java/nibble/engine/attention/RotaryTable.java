@@ -19,7 +19,7 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
     /** Returns a model's table of positions 0 to {@code positions - 1} for a sequence of so many tokens. */
     public static RotaryTable of(ModelConfig config, Rope rope, int positions, int sequenceLength) {
         double[] frequencies = frequencies(rope, rope.width(config.headDim()), config.maxPositions(), sequenceLength);
-        return of(frequencies, amplitude(rope), positions);
+        return of(frequencies, amplitude(rope, sequenceLength), positions);
     }
 
     private static RotaryTable of(double[] frequencies, double amplitude, int positions) {
@@ -37,12 +37,17 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
     }
 
     /** The factor of cosines and sines. */
-    private static double amplitude(Rope rope) {
+    private static double amplitude(Rope rope, int sequenceLength) {
         return switch (rope.scaling()) {
             case Rope.Yarn yarn -> yarn.attentionFactor();
-            case Rope.LongRope factors -> factors.attentionFactor();
+            case Rope.LongRope factors ->
+                isLong(factors, sequenceLength) ? factors.longAttentionFactor() : factors.attentionFactor();
             case Rope.None _, Rope.Linear _, Rope.DynamicNtk _, Rope.Llama3 _ -> 1;
         };
+    }
+
+    private static boolean isLong(Rope.LongRope scaling, int sequenceLength) {
+        return sequenceLength > scaling.originalMaxPositions();
     }
 
     /** Returns a table whose row i is this one's row {@code rows[i]}: for rows that stand at any positions. */
@@ -115,7 +120,7 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
             case Rope.Yarn scaling -> yarn(plain(rope.theta(), width), rope.theta(), scaling);
             case Rope.LongRope scaling -> {
                 double[] f = plain(rope.theta(), width);
-                boolean isLong = sequenceLength > scaling.originalMaxPositions();
+                boolean isLong = isLong(scaling, sequenceLength);
                 for (int i = 0; i < f.length; i++) {
                     f[i] /= (isLong ? scaling.longFactors() : scaling.shortFactors()).get(i);
                 }

@@ -7,6 +7,7 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.attention.CacheType;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.LayerFeed;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
@@ -84,16 +85,16 @@ public interface Backend extends LayerOperations, QuantizationOperations, AutoCl
      * Computes {@code log softmax(x[t] headᵀ)[next[t]]} for each row: logits are made a tile at a time, never all of
      * them.
      *
-     * @param cap c of {@code c tanh(logit / c)} in front of softmax; 0 for none
+     * @param rule what becomes of products in front of softmax
      * @param x after the final norm, [tokens, hidden]
      * @param next one id a row
      */
-    default float[] logProbabilities(Weight head, float cap, Matrix x, int[] next) {
-        return score(head, cap, x, next).logProbabilities();
+    default float[] logProbabilities(Weight head, LogitRule rule, Matrix x, int[] next) {
+        return score(head, rule, x, next).logProbabilities();
     }
 
     /** Computes {@link #logProbabilities}, and with each the likeliest id of its row. */
-    TokenScores score(Weight head, float cap, Matrix x, int[] next);
+    TokenScores score(Weight head, LogitRule rule, Matrix x, int[] next);
 
     /**
      * Allocates rows of 8-bit codes with a scale for each head, all zero: keys or values. {@link #scatterRows} rounds

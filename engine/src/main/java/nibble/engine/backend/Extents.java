@@ -3,6 +3,7 @@ package nibble.engine.backend;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.attention.SequencePart;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
@@ -106,7 +107,11 @@ public final class Extents {
         }
     }
 
-    public static void logProbabilities(Weight head, Matrix x, int[] next) {
+    public static void logProbabilities(Weight head, LogitRule rule, Matrix x, int[] next) {
+        if (rule.hasBias() && rule.bias().length != head.outFeatures()) {
+            throw new IllegalArgumentException(
+                    "logProbabilities: a bias of " + rule.bias().length + " for a head of " + head.outFeatures());
+        }
         require("logProbabilities", "x", x, next.length, head.inFeatures());
         ids(head, next);
     }

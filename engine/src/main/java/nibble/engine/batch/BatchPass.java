@@ -174,7 +174,7 @@ final class BatchPass implements AutoCloseable {
             backend.gatherRows(hidden, wanted.stream().mapToInt(WantedRow::row).toArray(), last);
             backend.norm(last, placed.finalNorm(), config.streamNormEps(), last);
             backend.linear(placed.head(), last, logits);
-            model.capLogits(logits);
+            model.finishLogits(logits);
             float[] all = backend.download(logits);
             List<RowLogits> rows = new ArrayList<>();
             for (int i = 0; i < wanted.size(); i++) {

@@ -26,6 +26,7 @@ import nibble.engine.backend.Workers;
 import nibble.engine.forward.Forward;
 import nibble.engine.forward.Taps;
 import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.Norm;
@@ -272,7 +273,7 @@ public final class EngineBenchmark {
                         scored,
                         2.0 * scored * config.hiddenSize() * config.vocabularySize(),
                         0,
-                        _ -> backend.logProbabilities(placed.head(), 0, some, next));
+                        _ -> backend.logProbabilities(placed.head(), LogitRule.NONE, some, next));
             }
         }
         try (Matrix gate = activations(rows, config.intermediateSize());

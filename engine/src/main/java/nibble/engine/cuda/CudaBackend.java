@@ -36,6 +36,7 @@ import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.DeviceLayers;
 import nibble.engine.tensor.LayerFeed;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
@@ -373,8 +374,8 @@ public final class CudaBackend extends CudaOperations implements Backend {
     }
 
     @Override
-    public TokenScores score(Weight head, float cap, Matrix x, int[] next) {
-        return scoring.score(head, cap, x, next);
+    public TokenScores score(Weight head, LogitRule rule, Matrix x, int[] next) {
+        return scoring.score(head, rule, x, next);
     }
 
     @Override

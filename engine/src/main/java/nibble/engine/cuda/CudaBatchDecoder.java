@@ -186,6 +186,7 @@ final class CudaBatchDecoder implements BatchDecoder {
                 && config.headDim() <= 256
                 && config.attendsAlike()
                 && config.multipliers().logitCap() == 0
+                && !config.architecture().biasesHead(config.json())
                 && cache.contextTokens() <= RotaryTable.steadyLength(config);
         return fits
                 ? Optional.of(new CudaBatchDecoder(backend, (CudaPlacedModel) placed, cache, Math.min(rows, MOST_ROWS)))

@@ -171,6 +171,7 @@ final class CudaDecoder implements Decoder {
                 && config.embeddingScale() == 1f
                 && config.multipliers().scoreCap() == 0
                 && config.multipliers().logitCap() == 0
+                && !config.architecture().biasesHead(config.json())
                 && cache.capacity() <= config.window()
                 && config.headDim() % 8 == 0
                 && config.headDim() <= 256

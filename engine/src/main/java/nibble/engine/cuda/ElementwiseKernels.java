@@ -117,14 +117,15 @@ final class ElementwiseKernels {
 
     void addBias(float[] bias, Matrix into) {
         Extents.require("addBias", "into", into, into.rows(), bias.length);
-        kernel("add_bias")
+        CudaMatrix to = CudaMatrix.of(card, into);
+        kernel(to.single() ? "add_bias_single" : "add_bias")
                 .launch(
                         card.stream(),
                         new Kernel.Grid((bias.length + THREADS - 1) / THREADS, into.rows(), 1),
                         THREADS,
                         0,
                         vectors.single(bias).address(),
-                        CudaMatrix.of(card, into, false).address(),
+                        to.address(),
                         bias.length);
     }
 

@@ -9,6 +9,7 @@ import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.cuda.driver.Kernel;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
@@ -37,8 +38,8 @@ final class TokenScoring {
         this.elementwise = elementwise;
     }
 
-    TokenScores score(Weight head, float cap, Matrix x, int[] next) {
-        Extents.logProbabilities(head, x, next);
+    TokenScores score(Weight head, LogitRule rule, Matrix x, int[] next) {
+        Extents.logProbabilities(head, rule, x, next);
         CudaMatrix rows = CudaMatrix.of(card, x, false);
         int vocabulary = head.outFeatures();
         int chunk = (int) Math.clamp(LOGIT_BYTES / (4L * vocabulary), 1, Math.max(1, rows.rows()));
@@ -54,8 +55,11 @@ final class TokenScoring {
                         CudaMatrix logits = matrices.allocate(count, vocabulary, true)) {
                     matrices.copyRows(rows, first, count, piece, 0);
                     linears.multiply(weight.weight(), piece, logits, false);
-                    if (cap != 0) {
-                        elementwise.cap(logits, cap);
+                    if (rule.hasBias()) {
+                        elementwise.addBias(rule.bias(), logits);
+                    }
+                    if (rule.cap() != 0) {
+                        elementwise.cap(logits, rule.cap());
                     }
                     score(logits, ids.address() + 4L * first, result.address(first), likeliest.address(first));
                 }

@@ -24,11 +24,49 @@ record Routing(int chosen, int[] experts, float[] weights) {
         float[] weights = new float[tokens * chosen];
         for (int token = 0; token < tokens; token++) {
             float[] scores = Arrays.copyOfRange(logits, token * count, (token + 1) * count);
+            if (config.choice().mixes()) {
+                mix(scores, config.choice().margin(), experts, weights, token * chosen, chosen);
+                continue;
+            }
             hideOtherGroups(config.choice(), scores);
             choose(scores, experts, token * chosen, chosen);
             weigh(config, logits, token * count, experts, weights, token * chosen);
         }
         return new Routing(chosen, experts, weights);
+    }
+
+    /**
+     * Chooses one expert after the other, by Phi-3.5-MoE's sparse mixer. The weight of each is its share in a softmax
+     * over those of the experts left that are near it.
+     */
+    private static void mix(float[] scores, double margin, int[] experts, float[] weights, int at, int chosen) {
+        boolean[] taken = new boolean[scores.length];
+        for (int place = 0; place < chosen; place++) {
+            int best = -1;
+            for (int index = 0; index < scores.length; index++) {
+                if (!taken[index] && (best < 0 || scores[index] > scores[best])) {
+                    best = index;
+                }
+            }
+            double most = scores[best];
+            double sum = 0;
+            for (int index = 0; index < scores.length; index++) {
+                double size = Math.max(Math.abs(scores[index]), most);
+                // Scores that are all 0 give NaN, which is not far.
+                if (!taken[index] && !((most - scores[index]) / size > margin)) {
+                    sum += Math.exp(scores[index] - most);
+                }
+            }
+            taken[best] = true;
+            // Ascending, as others are.
+            int to = at + place;
+            for (; to > at && experts[to - 1] > best; to--) {
+                experts[to] = experts[to - 1];
+                weights[to] = weights[to - 1];
+            }
+            experts[to] = best;
+            weights[to] = (float) (1 / sum);
+        }
     }
 
     /** Leaves the scores of the groups with the best experts; of equal groups the first. */

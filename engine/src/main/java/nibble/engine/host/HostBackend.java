@@ -2,6 +2,8 @@ package nibble.engine.host;
 
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.IntFunction;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Backend;
@@ -24,6 +26,9 @@ import nibble.pack.QuantizationSpec;
 
 /** What the backends of the host share: matrices on the Java heap, weights used where they lie. */
 abstract class HostBackend implements Backend {
+    /** Measured speeds of products, by the description of the backend. */
+    private static final Map<String, Double> PRODUCT_SPEEDS = new ConcurrentHashMap<>();
+
     /** Threads that results do not depend on. */
     abstract Workers workers();
 
@@ -140,9 +145,14 @@ abstract class HostBackend implements Backend {
 
     /**
      * Returns the best of what fits two seconds, and of enough calls that the compiler is warm even on a busy machine.
+     * A process measures once for each kind of backend and number of threads.
      */
     @Override
     public double productFlopsPerSecond() {
+        return PRODUCT_SPEEDS.computeIfAbsent(description(), _ -> measuredFlopsPerSecond());
+    }
+
+    private double measuredFlopsPerSecond() {
         int size = 256;
         float[] ones = new float[size * size];
         Arrays.fill(ones, 1f);

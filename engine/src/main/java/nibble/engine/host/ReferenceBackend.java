@@ -8,6 +8,7 @@ import nibble.engine.backend.Extents;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
@@ -270,8 +271,8 @@ public final class ReferenceBackend extends HostBackend {
     }
 
     @Override
-    public TokenScores score(Weight head, float cap, Matrix x, int[] next) {
-        Extents.logProbabilities(head, x, next);
+    public TokenScores score(Weight head, LogitRule rule, Matrix x, int[] next) {
+        Extents.logProbabilities(head, rule, x, next);
         int k = head.inFeatures();
         float[] result = new float[next.length];
         int[] likeliest = new int[next.length];
@@ -283,7 +284,8 @@ public final class ReferenceBackend extends HostBackend {
         for (int t = 0; t < next.length; t++) {
             double max = Double.NEGATIVE_INFINITY;
             for (int n = 0; n < logits.length; n++) {
-                logits[n] = capped(dot(HostMatrix.values(x), t * k, w, n * k, k), cap);
+                double product = dot(HostMatrix.values(x), t * k, w, n * k, k);
+                logits[n] = capped(product + (rule.hasBias() ? rule.bias()[n] : 0), rule.cap());
                 if (logits[n] > max) {
                     max = logits[n];
                     likeliest[t] = n;

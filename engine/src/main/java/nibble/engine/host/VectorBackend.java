@@ -33,6 +33,7 @@ import nibble.engine.host.vector.RowSource;
 import nibble.engine.host.vector.SecondMoment;
 import nibble.engine.host.vector.Swiglu;
 import nibble.engine.host.vector.TokenLogProbabilities;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.PlacedModel;
@@ -318,11 +319,11 @@ public final class VectorBackend extends HostBackend {
     }
 
     @Override
-    public TokenScores score(Weight head, float cap, Matrix x, int[] next) {
-        Extents.logProbabilities(head, x, next);
+    public TokenScores score(Weight head, LogitRule rule, Matrix x, int[] next) {
+        Extents.logProbabilities(head, rule, x, next);
         RowSource rows = FewRows.floats(head);
         return TokenLogProbabilities.run(
-                workers, HostMatrix.values(x), head.inFeatures(), rows, head.outFeatures(), cap, next);
+                workers, HostMatrix.values(x), head.inFeatures(), rows, head.outFeatures(), rule, next);
     }
 
     @Override

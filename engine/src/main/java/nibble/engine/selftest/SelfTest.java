@@ -15,6 +15,7 @@ import nibble.engine.backend.TokenScores;
 import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 
 /**
@@ -313,13 +314,12 @@ public final class SelfTest {
             int[][] best = new int[2][];
             for (int b = 0; b < 2; b++) {
                 try (Matrix rows = side(b).upload(x, s[0], s[2])) {
-                    TokenScores scores = side(b).score(head, 0, rows, next);
+                    TokenScores scores = side(b).score(head, LogitRule.NONE, rows, next);
                     results[b] = scores.logProbabilities();
                     best[b] = scores.likeliest();
                 }
             }
-            // Each logit, and so the maximum and the logarithm of the sum, is a product of k terms of size about
-            // 1/sqrt(k).
+            // Each logit, so also maximum and logarithm of the sum, has k terms of size about 1/sqrt(k).
             double logitError = (s[2] + 2) * U * 4 * Math.sqrt(s[2]);
             IntToDoubleFunction bound = i -> 3 * logitError + 2 * EXP_ERROR + (s[1] + Math.abs(results[0][i])) * U;
             comparison.compare(size(s), results[1], results[0], bound);
@@ -327,8 +327,8 @@ public final class SelfTest {
             try (Matrix rows = reference.upload(x, s[0], s[2])) {
                 likeliest.compare(
                         size(s),
-                        reference.logProbabilities(head, 0, rows, best[1]),
-                        reference.logProbabilities(head, 0, rows, best[0]),
+                        reference.logProbabilities(head, LogitRule.NONE, rows, best[1]),
+                        reference.logProbabilities(head, LogitRule.NONE, rows, best[0]),
                         bound);
             }
         }

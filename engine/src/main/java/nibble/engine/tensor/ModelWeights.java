@@ -13,11 +13,18 @@ import nibble.checkpoint.model.TensorNames;
  * @param embedding [vocabulary, hidden]
  * @param finalNorm before the head, gain and bias times the factor of logits
  * @param head [vocabulary, hidden]; the embedding itself where the model ties them
+ * @param rule what becomes of the head's products
  */
 public record ModelWeights(
-        ModelConfig config, Weight embedding, List<DecoderLayer> layers, Norm finalNorm, Weight head) {
+        ModelConfig config, Weight embedding, List<DecoderLayer> layers, Norm finalNorm, Weight head, LogitRule rule) {
     public ModelWeights {
         layers = List.copyOf(layers);
+    }
+
+    /** Holds weights of a model whose head has no bias. */
+    public ModelWeights(ModelConfig config, Weight embedding, List<DecoderLayer> layers, Norm finalNorm, Weight head) {
+        this(config, embedding, layers, finalNorm, head, LogitRule.capped((float)
+                config.multipliers().logitCap()));
     }
 
     /**
@@ -36,7 +43,8 @@ public record ModelWeights(
                 embedding,
                 layers,
                 finalNorm(checkpoint),
-                config.tiedEmbeddings() ? embedding : StoredWeights.matrix(checkpoint, TensorNames.HEAD));
+                config.tiedEmbeddings() ? embedding : StoredWeights.matrix(checkpoint, TensorNames.HEAD),
+                LogitRule.read(checkpoint));
     }
 
     /**
@@ -50,18 +58,20 @@ public record ModelWeights(
                 shared,
                 layers.stream().map(layer -> layer.map(StoredWeights::expanded)).toList(),
                 finalNorm,
-                head == embedding ? shared : StoredWeights.expanded(head));
+                head == embedding ? shared : StoredWeights.expanded(head),
+                rule);
     }
 
     /** Returns a model of some of the layers, with the same embedding, norm and head. */
     public ModelWeights part(int from, int to) {
-        return new ModelWeights(config.withLayers(to - from), embedding, layers.subList(from, to), finalNorm, head);
+        return new ModelWeights(
+                config.withLayers(to - from), embedding, layers.subList(from, to), finalNorm, head, rule);
     }
 
     /** Returns the last layers, with the head in the embedding's place: what enters them has passed it. */
     public ModelWeights last(int from) {
         ModelWeights part = part(from, layers.size());
-        return new ModelWeights(part.config, head, part.layers, finalNorm, head);
+        return new ModelWeights(part.config, head, part.layers, finalNorm, head, rule);
     }
 
     /** Reads only the embedding. */

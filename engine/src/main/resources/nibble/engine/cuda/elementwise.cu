@@ -187,6 +187,12 @@ extern "C" __global__ void add_bias(const float* bias, half_t* into, int columns
     *to = to_half(to_float(*to) + bias[c]);
 }
 
+// The same of fp32 rows: logits.
+extern "C" __global__ void add_bias_single(const float* bias, float* into, int columns) {
+    int c = blockIdx.x * blockDim.x + threadIdx.x;
+    if (c < columns) into[(long long)blockIdx.y * columns + c] += bias[c];
+}
+
 // x = most tanh(x / most), in fp32: logits.  Grid: blocks over n.  Block: 256.
 extern "C" __global__ void cap(float* x, float most, long long n) {
     long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;

@@ -25,6 +25,7 @@ class BatchMixturesTest {
                 "qwen2-moe",
                 "qwen3-moe",
                 "olmoe",
+                "phimoe",
                 "gpt-oss",
                 "gpt-oss-mxfp4",
                 "deepseek2-lite",

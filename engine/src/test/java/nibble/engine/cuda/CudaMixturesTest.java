@@ -47,6 +47,7 @@ class CudaMixturesTest {
                 "qwen2-moe",
                 "qwen3-moe",
                 "olmoe",
+                "phimoe",
                 "gpt-oss",
                 "gpt-oss-mxfp4",
                 "deepseek2-lite",

@@ -59,10 +59,15 @@ public record Rope(double theta, Scaling scaling, double share) {
      * original length by one list, others by another.
      *
      * @param shortFactors width / 2 of them; longFactors likewise
-     * @param attentionFactor factor of cosines and sines, so of queries and of keys
+     * @param attentionFactor factor of cosines and sines, so of queries and of keys; of the shorter sequences
+     * @param longAttentionFactor the same of the longer ones
      */
     public record LongRope(
-            List<Double> shortFactors, List<Double> longFactors, double attentionFactor, int originalMaxPositions)
+            List<Double> shortFactors,
+            List<Double> longFactors,
+            double attentionFactor,
+            double longAttentionFactor,
+            int originalMaxPositions)
             implements Scaling {
         public LongRope {
             shortFactors = List.copyOf(shortFactors);

@@ -6,6 +6,7 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 import java.util.Arrays;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
+import nibble.engine.tensor.LogitRule;
 
 /**
  * Computes {@code log softmax(x[t] headᵀ)[next[t]]} without the logits: a task makes those of {@value #COLUMNS}
@@ -27,7 +28,7 @@ public final class TokenLogProbabilities {
      * @param head [vocabulary, k]
      */
     public static TokenScores run(
-            Workers workers, float[] x, int k, RowSource head, int vocabulary, float cap, int[] next) {
+            Workers workers, float[] x, int k, RowSource head, int vocabulary, LogitRule rule, int[] next) {
         float[] result = new float[next.length];
         int[] likeliest = new int[next.length];
         int groups = (vocabulary + COLUMNS - 1) / COLUMNS;
@@ -41,7 +42,20 @@ public final class TokenLogProbabilities {
             workers.forEach(groups, group -> {
                 int column = group * COLUMNS;
                 int columns = Math.min(COLUMNS, vocabulary - column);
-                group(x, first, rows, k, head, column, columns, cap, next, max[group], best[group], sum[group], chosen);
+                group(
+                        x,
+                        first,
+                        rows,
+                        k,
+                        head,
+                        column,
+                        columns,
+                        rule,
+                        next,
+                        max[group],
+                        best[group],
+                        sum[group],
+                        chosen);
             });
             for (int r = 0; r < rows; r++) {
                 float largest = Float.NEGATIVE_INFINITY;
@@ -69,7 +83,7 @@ public final class TokenLogProbabilities {
             RowSource head,
             int column,
             int columns,
-            float cap,
+            LogitRule rule,
             int[] next,
             float[] max,
             int[] best,
@@ -105,8 +119,11 @@ public final class TokenLogProbabilities {
             }
             for (int r = 0; r < n; r++) {
                 int at = r * width;
-                if (cap != 0) {
-                    Cap.run(logits, at, at + columns, cap);
+                for (int c = 0; rule.hasBias() && c < columns; c++) {
+                    logits[at + c] += rule.bias()[column + c];
+                }
+                if (rule.cap() != 0) {
+                    Cap.run(logits, at, at + columns, rule.cap());
                 }
                 Arrays.fill(logits, at + columns, at + width, Float.NEGATIVE_INFINITY);
                 int id = next[first + row + r] - column;

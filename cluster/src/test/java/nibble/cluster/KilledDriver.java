@@ -1,0 +1,67 @@
+package nibble.cluster;
+
+import java.io.BufferedReader;
+import java.io.File;
+import java.io.IOException;
+import java.lang.management.ManagementFactory;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import nibble.calibrate.job.ProgressListener;
+import nibble.calibrate.job.QuantizationReport;
+import nibble.cluster.spark.Cluster;
+import nibble.cluster.spark.ClusterSettings;
+import nibble.files.output.StopSignal;
+
+/** A driver with its task in one process of its own, which the test kills with SIGKILL. */
+final class KilledDriver {
+    private static final String LAYER = "layer is durable: ";
+
+    private KilledDriver() {}
+
+    /** Quantizes a model: folder of the model, of the output, URI of the shared folder. */
+    public static void main(String[] arguments) {
+        ProgressListener says = new ProgressListener() {
+            @Override
+            public void layerFinished(int layer, QuantizationReport.Layer report, double seconds) {
+                System.out.println(LAYER + layer);
+            }
+        };
+        try (Cluster cluster = Cluster.open(new ClusterSettings("local[1]", Map.of()), new StopSignal())) {
+            ClusterQuantizationTest.awq(
+                    cluster, Path.of(arguments[0]), Path.of(arguments[1]), false, arguments[2], says);
+        }
+    }
+
+    /** Starts one and kills it as soon as a layer is durable. */
+    static void runUntilDurable(int layer, Path model, Path out, String shared) throws IOException {
+        List<String> command =
+                new ArrayList<>(List.of(ProcessHandle.current().info().command().orElseThrow()));
+        ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
+                .filter(argument -> argument.startsWith("--"))
+                .forEach(command::add);
+        command.addAll(List.of(
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                System.getProperty("java.class.path"),
+                KilledDriver.class.getName(),
+                model.toString(),
+                out.toString(),
+                shared));
+        Process driver = new ProcessBuilder(command)
+                .redirectError(ProcessBuilder.Redirect.to(new File(out + ".err")))
+                .start();
+        try (BufferedReader said = driver.inputReader()) {
+            String line = said.readLine();
+            while (line != null && !line.equals(LAYER + layer)) {
+                line = said.readLine();
+            }
+            if (line == null) {
+                throw new IllegalStateException("the driver ended before layer " + layer + "; see " + out + ".err");
+            }
+        } finally {
+            driver.destroyForcibly().onExit().join();
+        }
+    }
+}
