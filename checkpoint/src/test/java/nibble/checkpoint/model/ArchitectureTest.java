@@ -173,7 +173,7 @@ class ArchitectureTest {
                         + " (LayerNorm",
                 "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported;"
                         + " supported: LlamaForCausalLM, MistralForCausalLM, SmolLM3ForCausalLM, SeedOssForCausalLM,"
-                        + " Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, GemmaForCausalLM",
+                        + " Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, PhiMoEForCausalLM, GemmaForCausalLM",
                 "{\"architectures\":[\"LlamaForCausalLM\"],\"model_type\":\"mistral\"}|\"LlamaForCausalLM\" with"
                         + " model_type \"mistral\"",
                 "{\"model_type\":\"deepseek\"}|model_type \"deepseek\" is not yet supported",
