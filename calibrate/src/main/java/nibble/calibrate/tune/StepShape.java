@@ -1,6 +1,9 @@
 package nibble.calibrate.tune;
 
+import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.GradientOperations;
+import nibble.engine.gradient.DivergencePass;
+import nibble.pack.QuantizationSpec;
 
 /**
  * Describes the text of a step.
@@ -39,5 +42,17 @@ public record StepShape(int sequences, int length, int parts) {
     /** Returns how many parts one of some devices computes. */
     public int partsOf(int members) {
         return parts / devices(members);
+    }
+
+    /** Says what of the steps one of some devices has room for now. */
+    GradientOperations.Room room(
+            GradientOperations operations, ModelConfig config, QuantizationSpec spec, int members, boolean movesCodes) {
+        return operations.room(
+                config,
+                spec,
+                partSequences() * partsOf(members),
+                length,
+                DivergencePass.tapeColumns(config),
+                movesCodes);
     }
 }

@@ -166,14 +166,7 @@ public final class TuningCost {
      * @param devices that share the steps, of which this is one
      */
     public GradientOperations.Room room(GradientOperations operations, int devices) {
-        StepShape shape = shape(operations);
-        return operations.room(
-                config,
-                options.spec(),
-                shape.partSequences() * shape.partsOf(devices),
-                length,
-                DivergencePass.tapeColumns(config),
-                options.movesCodes());
+        return shape(operations).room(operations, config, options.spec(), devices, options.movesCodes());
     }
 
     /** Returns what a step consists of where devices of a kind compute it. */

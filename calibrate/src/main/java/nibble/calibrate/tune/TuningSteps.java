@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.Collections;
 import java.util.IdentityHashMap;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Consumer;
 import java.util.function.IntFunction;
@@ -68,7 +69,7 @@ public final class TuningSteps implements AutoCloseable {
         }
 
         DivergencePass pass() {
-            return java.util.Objects.requireNonNull(pass);
+            return Objects.requireNonNull(pass);
         }
 
         @Override
@@ -105,13 +106,8 @@ public final class TuningSteps implements AutoCloseable {
             for (Backend backend : devices.members().subList(0, used())) {
                 backend.makeCurrent();
                 GradientOperations operations = backend.gradients();
-                GradientOperations.Room room = operations.room(
-                        config,
-                        spec,
-                        shape.partSequences() * parts(),
-                        shape.length(),
-                        DivergencePass.tapeColumns(config),
-                        movesCodes);
+                GradientOperations.Room room =
+                        shape.room(operations, config, spec, devices.members().size(), movesCodes);
                 shared.join(operations);
                 Share share = new Share(
                         room,

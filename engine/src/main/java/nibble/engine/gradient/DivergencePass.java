@@ -3,6 +3,7 @@ package nibble.engine.gradient;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
@@ -54,7 +55,7 @@ public final class DivergencePass implements AutoCloseable {
         }
 
         Matrix gradient() {
-            return java.util.Objects.requireNonNull(gradient);
+            return Objects.requireNonNull(gradient);
         }
 
         void forgetGradient() {
