@@ -128,7 +128,7 @@ final class BatchRows implements AutoCloseable {
         return rows <= MOST && arranges(matrix, rows) ? classOf(rows) : 0;
     }
 
-    /** Returns the number of rows that a kernel is compiled for, for a number up to 64. */
+    /** Returns the number of rows that a kernel is compiled for, for up to so many rows of a launch. */
     static int classOf(int rows) {
         int i = 0;
         while (i < CLASSES.length - 1 && CLASSES[i] < rows) {
