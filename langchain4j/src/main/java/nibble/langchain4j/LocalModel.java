@@ -50,6 +50,7 @@ public final class LocalModel implements AutoCloseable {
      * @param contextTokens most tokens of a text, its prompt included; no more than the model's own
      * @param maxSequences most texts that are generated at once
      * @param maxWaiting most texts that wait; further ones are refused
+     * @param cache how the KV cache holds keys and values
      */
     public record Settings(
             String device,
@@ -57,7 +58,19 @@ public final class LocalModel implements AutoCloseable {
             Optional<String> template,
             int contextTokens,
             int maxSequences,
-            int maxWaiting) {
+            int maxWaiting,
+            CacheType cache) {
+        /** Says how a model is loaded whose KV cache has the device's own precision. */
+        public Settings(
+                String device,
+                int threads,
+                Optional<String> template,
+                int contextTokens,
+                int maxSequences,
+                int maxWaiting) {
+            this(device, threads, template, contextTokens, maxSequences, maxWaiting, CacheType.AUTO);
+        }
+
         /** Returns the usual settings: any device, all cores, the checkpoint's own format, 4096 tokens. */
         public static Settings usual() {
             return new Settings("auto", Runtime.getRuntime().availableProcessors(), Optional.empty(), 4096, 16, 256);
@@ -65,7 +78,15 @@ public final class LocalModel implements AutoCloseable {
 
         /** Returns the same with a built-in prompt format. */
         public Settings withTemplate(String name) {
-            return new Settings(device, threads, Optional.of(name), contextTokens, maxSequences, maxWaiting);
+            return new Settings(device, threads, Optional.of(name), contextTokens, maxSequences, maxWaiting, cache);
+        }
+
+        /**
+         * Returns the same with keys and values of the KV cache in a type; {@link CacheType#INT8} takes half the memory
+         * on a card and a quarter on a CPU, and is less exact.
+         */
+        public Settings withCache(CacheType type) {
+            return new Settings(device, threads, template, contextTokens, maxSequences, maxWaiting, type);
         }
     }
 
@@ -97,8 +118,14 @@ public final class LocalModel implements AutoCloseable {
                     new BatchOptions(
                             settings.maxSequences(),
                             settings.maxWaiting(),
-                            cacheTokens(backend, llama.weights().config(), contextTokens, settings.maxSequences()),
-                            settings.maxSequences() + PROMPT_TOKENS_PER_STEP)));
+                            cacheTokens(
+                                    backend,
+                                    llama.weights().config(),
+                                    settings.cache(),
+                                    contextTokens,
+                                    settings.maxSequences()),
+                            settings.maxSequences() + PROMPT_TOKENS_PER_STEP,
+                            settings.cache())));
             whole = true;
         } finally {
             if (!whole) {
@@ -108,8 +135,8 @@ public final class LocalModel implements AutoCloseable {
     }
 
     /** As many as all texts could need, where memory allows. */
-    static int cacheTokens(Backend backend, ModelConfig config, int contextTokens, int maxSequences) {
-        return backend.cacheTokens(config, CacheType.AUTO, (long) contextTokens * maxSequences, contextTokens);
+    static int cacheTokens(Backend backend, ModelConfig config, CacheType cache, int contextTokens, int maxSequences) {
+        return backend.cacheTokens(config, cache, (long) contextTokens * maxSequences, contextTokens);
     }
 
     private static ChatTemplate own(Path model, TokenizerDescription described) {

@@ -158,8 +158,9 @@ class LocalChatModelTest {
             ModelConfig config = llama.weights().config();
             long fits = Runtime.getRuntime().maxMemory() / 2 / backend.cacheTokenBytes(config, CacheType.AUTO);
 
-            assertThat(LocalModel.cacheTokens(backend, config, 4096, 2)).isEqualTo(8192);
-            assertThat(LocalModel.cacheTokens(backend, config, 4096, Integer.MAX_VALUE))
+            assertThat(LocalModel.cacheTokens(backend, config, CacheType.AUTO, 4096, 2))
+                    .isEqualTo(8192);
+            assertThat(LocalModel.cacheTokens(backend, config, CacheType.AUTO, 4096, Integer.MAX_VALUE))
                     .isEqualTo((int) Math.min(Integer.MAX_VALUE / 2, fits));
         }
     }

@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.OptionalInt;
 import java.util.concurrent.Callable;
 import nibble.cli.evaluation.TextOptions;
+import nibble.cli.option.CacheOption;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelTokenizer;
@@ -36,6 +37,9 @@ final class ClusterPerplexityCommand implements Callable<Integer> {
     private TextOptions text = new TextOptions();
 
     @Mixin
+    private CacheOption cache = new CacheOption();
+
+    @Mixin
     private ExecutorOptions executors = new ExecutorOptions();
 
     @Mixin
@@ -52,6 +56,7 @@ final class ClusterPerplexityCommand implements Callable<Integer> {
     public Integer call() {
         source.require();
         text.check();
+        cache.type();
         options.check(terminal);
         json.requireWritable();
         Path model = source.folder(terminal);
@@ -61,7 +66,7 @@ final class ClusterPerplexityCommand implements Callable<Integer> {
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Progress progress = new Progress(terminal, "perplexity of " + model);
                 ClusterModel spread = ClusterModel.open(
-                        cluster, executors.place(model), text.context(), done -> progress.at(done, ""))) {
+                        cluster, executors.place(model, cache.type()), text.context(), done -> progress.at(done, ""))) {
             terminal.note("device of executors: " + spread.description());
             ExecutorOptions.requireContext(text.context(), spread.contextTokens());
             Integer windows = text.windows();

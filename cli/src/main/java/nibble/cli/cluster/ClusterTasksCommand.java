@@ -8,6 +8,7 @@ import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.cli.evaluation.AskedModel;
 import nibble.cli.evaluation.AskedTasks;
 import nibble.cli.evaluation.TaskOptions;
+import nibble.cli.option.CacheOption;
 import nibble.cli.option.JsonOption;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelTokenizer;
@@ -78,7 +79,7 @@ final class ClusterTasksCommand implements Callable<Integer> {
         tasks.requireChat(model);
         try (StopOnSignal stop = new StopOnSignal(terminal);
                 Cluster opened = cluster.open(stop.signal());
-                ClusterModel spread = ClusterModel.open(opened, executors.place(model), 2, _ -> {})) {
+                ClusterModel spread = ClusterModel.open(opened, executors.place(model, asked.cache()), 2, _ -> {})) {
             terminal.note("device of executors: " + spread.description());
             try (ResultJournal journal = asked.journal(json, model, "", spread.deviceKind(), tasks)) {
                 if (journal.entries() > 0) {
@@ -106,7 +107,11 @@ final class ClusterTasksCommand implements Callable<Integer> {
                 Progress progress = new Progress(terminal, "tasks of " + model)) {
             return tasks.measure(
                     new AskedModel(source.text(), model, checkpoint, described, tokenizer)
-                            .evaluated(spread, spread.description(), tasks.chat(), options.bos()),
+                            .evaluated(
+                                    spread,
+                                    CacheOption.described(asked.cache(), spread.description()),
+                                    tasks.chat(),
+                                    options.bos()),
                     journal,
                     (fraction, done, all) -> progress.at(fraction, done + "/" + all + " documents"));
         }

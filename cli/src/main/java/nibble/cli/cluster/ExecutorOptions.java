@@ -3,6 +3,7 @@ package nibble.cli.cluster;
 import java.nio.file.Path;
 import nibble.cli.option.UsageException;
 import nibble.cluster.spark.EnginePlace;
+import nibble.engine.attention.CacheType;
 import picocli.CommandLine.Option;
 
 /** Holds the option for where executors compute. */
@@ -19,8 +20,8 @@ final class ExecutorOptions {
     private String device = "auto";
 
     /** The engine of a model. */
-    EnginePlace place(Path model) {
-        return new EnginePlace(model.toAbsolutePath().normalize().toString(), device);
+    EnginePlace place(Path model, CacheType cache) {
+        return new EnginePlace(model.toAbsolutePath().normalize().toString(), device, cache);
     }
 
     /** Returns the name of the device. */

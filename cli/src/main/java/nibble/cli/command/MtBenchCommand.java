@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
+import nibble.cli.option.CacheOption;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.option.ModelChat;
@@ -26,6 +27,7 @@ import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.datasets.mtbench.MtBenchQuestions;
 import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.MissingRowException;
 import nibble.engine.batch.BatchWriter;
@@ -132,6 +134,9 @@ final class MtBenchCommand implements Callable<Integer> {
     private long seed;
 
     @Mixin
+    private CacheOption cache = new CacheOption();
+
+    @Mixin
     private ModelDevice device = new ModelDevice();
 
     MtBenchCommand(Terminal terminal) {
@@ -146,6 +151,7 @@ final class MtBenchCommand implements Callable<Integer> {
         source.require();
         InputFile.require("--questions", questions);
         checkOptions();
+        cache.type();
         requireOutput(output, resume);
         List<MtBenchQuestion> asked = questions == null ? MtBenchQuestions.bundled() : MtBenchQuestions.file(questions);
         asked = limit == null ? asked : asked.subList(0, Math.min(limit, asked.size()));
@@ -161,13 +167,22 @@ final class MtBenchCommand implements Callable<Integer> {
         String name = modelId != null
                 ? modelId
                 : model.toAbsolutePath().normalize().getFileName().toString();
-        MtBenchSettings settings = new MtBenchSettings(format.name(), system, maxNewTokens, topP, topK, seed, choices);
+        MtBenchSettings settings = new MtBenchSettings(
+                format.name(),
+                system,
+                maxNewTokens,
+                topP,
+                topK,
+                seed,
+                choices,
+                cache.type().label());
         TokenizerDescription described = ModelTokenizer.describe(model);
         // A file that is not this run's is refused before the model is loaded.
         try (MtBenchAnswerFile answers = MtBenchAnswerFile.open(output, name, settings);
                 Backend backend = device.openForAnswers(terminal);
                 Tokenizer tokenizer = ModelTokenizer.open(described);
                 Llama llama = Llama.load(checkpoint, backend)) {
+            CacheOption.require(cache.type(), llama);
             ChatModel chat = new ChatModel(
                     llama,
                     tokenizer,
@@ -207,7 +222,7 @@ final class MtBenchCommand implements Callable<Integer> {
 
     private void ask(ChatModel chat, List<MtBenchQuestion> asked, MtBenchSettings settings, MtBenchAnswerFile answers) {
         try (Progress progress = new Progress(terminal, "MT-bench")) {
-            if (BatchWriter.gains(chat.model())) {
+            if (cache.type() != CacheType.AUTO || BatchWriter.gains(chat.model())) {
                 askTogether(chat, asked, settings, answers, progress);
                 return;
             }

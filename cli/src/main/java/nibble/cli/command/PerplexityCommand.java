@@ -17,11 +17,11 @@ import nibble.cli.terminal.Figures;
 import nibble.cli.terminal.Progress;
 import nibble.cli.terminal.Terminal;
 import nibble.datasets.Tokenizer;
+import nibble.engine.LanguageModel;
 import nibble.engine.Llama;
-import nibble.engine.ScoringModel;
 import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
-import nibble.engine.batch.CachedScoring;
+import nibble.engine.batch.CachedModel;
 import nibble.eval.NonFiniteLogProbabilityException;
 import nibble.eval.Perplexity;
 import nibble.eval.PerplexityResult;
@@ -102,9 +102,10 @@ final class PerplexityCommand implements Callable<Integer> {
         try (Checkpoint checkpoint = OpenedModel.open(terminal, model);
                 Tokenizer tokenizer = ModelTokenizer.open(model);
                 Llama llama = Llama.load(checkpoint, backend);
+                CachedModel cached = new CachedModel(llama, cache);
                 Progress progress = new Progress(terminal, title)) {
             CacheOption.require(cache, llama);
-            ScoringModel scoring = cache == CacheType.AUTO ? llama : new CachedScoring(llama, cache);
+            LanguageModel scoring = cache == CacheType.AUTO ? llama : cached;
             if (context > llama.contextTokens()) {
                 throw new UsageException("--context " + context + ": the model was made for " + llama.contextTokens()
                         + " tokens at most");

@@ -16,6 +16,7 @@ import nibble.cli.terminal.ComparisonTable;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.TaskTable;
 import nibble.cli.terminal.Terminal;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
 import nibble.eval.comparison.ModelComparison;
 import nibble.eval.report.Report;
@@ -99,7 +100,7 @@ final class TasksCommand implements Callable<Integer> {
                         ? ResultJournal.none()
                         : asked.journal(
                                 json, original, ".baseline", backend.kind().label(), tasks)) {
-            TaskRun run = new TaskRun(terminal, backend, tasks, options);
+            TaskRun run = new TaskRun(terminal, backend, tasks, options, asked.cache());
             TaskRun.Subject subject = new TaskRun.Subject(source.text(), model, kept);
             if (baseline == null || original == null) {
                 EvaluationResult result = run.measure(subject);
@@ -127,6 +128,10 @@ final class TasksCommand implements Callable<Integer> {
         }
         if (divergenceWindows < 0) {
             throw new UsageException("--divergence-windows " + divergenceWindows + ": at least 0");
+        }
+        if (baseline != null && divergenceWindows > 0 && asked.cache() != CacheType.AUTO) {
+            throw new UsageException("--kv-cache-dtype " + asked.cache().label() + " with --baseline: the divergence is"
+                    + " of whole texts, which no KV cache holds; give --divergence-windows 0");
         }
     }
 

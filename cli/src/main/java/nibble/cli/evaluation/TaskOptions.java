@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
+import nibble.cli.option.CacheOption;
 import nibble.cli.option.HubOptions;
 import nibble.cli.option.InputFile;
 import nibble.cli.option.JsonOption;
@@ -14,6 +15,7 @@ import nibble.cli.option.OutputFile;
 import nibble.cli.option.UsageException;
 import nibble.cli.terminal.Terminal;
 import nibble.datasets.evaluation.EvaluationData;
+import nibble.engine.attention.CacheType;
 import nibble.eval.harness.HarnessOptions;
 import nibble.eval.harness.HarnessTasks;
 import nibble.eval.harness.UnknownTaskException;
@@ -98,6 +100,14 @@ public final class TaskOptions {
             description = "Compute every request separately, to show the gain of sharing.")
     private boolean alone;
 
+    @Mixin
+    private CacheOption cache = new CacheOption();
+
+    /** Returns how the KV cache holds keys and values. */
+    public CacheType cache() {
+        return cache.type();
+    }
+
     /** Checks that what tasks are read from is there. */
     public void requireInputs() {
         InputFile.requireFolder("--data", data);
@@ -105,11 +115,12 @@ public final class TaskOptions {
     }
 
     /**
-     * Checks the names of tasks that Java has the rules of.
+     * Checks the names of tasks that Java has the rules of, and the type of the KV cache.
      *
      * @throws UsageException for one that there is not
      */
     public void check(EvaluationOptions options) {
+        cache.type();
         if (!options.preset().readsFiles()) {
             names().forEach(TaskOptions::task);
         }
@@ -210,6 +221,10 @@ public final class TaskOptions {
             file = Path.of(json.file + ".journal");
         }
         file = file.resolveSibling(file.getFileName() + suffix);
-        return ResultJournal.open(file, asked.job(model, device));
+        Map<String, String> job = asked.job(model, device);
+        if (cache() != CacheType.AUTO) {
+            job.put("KV cache", cache().label());
+        }
+        return ResultJournal.open(file, job);
     }
 }

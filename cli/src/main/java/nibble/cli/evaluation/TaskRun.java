@@ -4,14 +4,18 @@ import java.nio.file.Path;
 import java.util.function.BiConsumer;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.vocabulary.TokenizerDescription;
+import nibble.cli.option.CacheOption;
 import nibble.cli.option.ModelTokenizer;
 import nibble.cli.option.OpenedModel;
 import nibble.cli.terminal.Progress;
 import nibble.cli.terminal.Terminal;
 import nibble.datasets.TextDataset;
 import nibble.datasets.Tokenizer;
+import nibble.engine.LanguageModel;
 import nibble.engine.Llama;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
+import nibble.engine.batch.CachedModel;
 import nibble.eval.comparison.BaselineDistributions;
 import nibble.eval.comparison.Divergence;
 import nibble.eval.comparison.ModelComparison;
@@ -21,7 +25,8 @@ import nibble.eval.tasks.ResultJournal;
 import org.jspecify.annotations.Nullable;
 
 /** Asks models the same questions, one after the other: only one is loaded at a time. */
-public record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, EvaluationOptions options) {
+public record TaskRun(
+        Terminal terminal, Backend backend, AskedTasks tasks, EvaluationOptions options, CacheType cache) {
     /**
      * Windows of this many tokens, or of the model's context where that is shorter, are what papers quote perplexity
      * at.
@@ -45,7 +50,10 @@ public record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, Eval
         TokenizerDescription described = ModelTokenizer.describe(subject.folder());
         try (Checkpoint checkpoint = OpenedModel.open(terminal, subject.folder());
                 Tokenizer tokenizer = ModelTokenizer.open(described);
-                Llama llama = Llama.load(checkpoint, backend)) {
+                Llama llama = Llama.load(checkpoint, backend);
+                CachedModel cached = new CachedModel(llama, cache)) {
+            CacheOption.require(cache, llama);
+            LanguageModel asked = cache == CacheType.AUTO ? llama : cached;
             if (subject.journal().entries() > 0) {
                 terminal.note("resuming after " + subject.journal().entries() + " documents of an earlier run");
             }
@@ -53,7 +61,11 @@ public record TaskRun(Terminal terminal, Backend backend, AskedTasks tasks, Eval
             try (Progress progress = new Progress(terminal, "tasks of " + subject.folder())) {
                 result = tasks.measure(
                         new AskedModel(subject.name(), subject.folder(), checkpoint, described, tokenizer)
-                                .evaluated(llama, backend.description(), tasks.chat(), options.bos()),
+                                .evaluated(
+                                        asked,
+                                        CacheOption.described(cache, backend.description()),
+                                        tasks.chat(),
+                                        options.bos()),
                         subject.journal(),
                         (fraction, done, all) -> progress.at(fraction, done + "/" + all + " documents"));
             }

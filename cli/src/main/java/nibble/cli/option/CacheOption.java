@@ -32,4 +32,9 @@ public final class CacheOption {
                     + " or give --device cpu");
         }
     }
+
+    /** Returns a device's description with what its KV cache holds, where that is not the device's own precision. */
+    public static String described(CacheType type, String device) {
+        return type == CacheType.AUTO ? device : device + ", KV cache in " + type.label();
+    }
 }

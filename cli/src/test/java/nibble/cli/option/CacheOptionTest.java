@@ -60,6 +60,10 @@ class CacheOptionTest {
                 "generate " + MODEL + " --prompt a",
                 "serve " + MODEL + " --port 0",
                 "eval perplexity " + MODEL,
+                "eval tasks " + MODEL + " --tasks piqa",
+                "eval mt-bench " + MODEL + " --output a.jsonl",
+                "cluster eval tasks " + MODEL + " --tasks piqa --master local[1]",
+                "cluster eval perplexity " + MODEL + " --master local[1]",
                 "bench engine --shape llama-2-7b --together 2"
             })
     void another_type_is_rejected_before_anything_is_read(String command) {

@@ -11,8 +11,11 @@ import nibble.datasets.Tokenizer;
 import nibble.datasets.Tokenizers;
 import nibble.datasets.chat.StopIds;
 import nibble.engine.Backends;
+import nibble.engine.LanguageModel;
 import nibble.engine.Llama;
+import nibble.engine.attention.CacheType;
 import nibble.engine.backend.Backend;
+import nibble.engine.batch.CachedModel;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,7 +29,8 @@ public final class ExecutorEngine implements AutoCloseable {
     private final String device;
     private final Backend backend;
     private final Checkpoint checkpoint;
-    private final Llama model;
+    private final Llama llama;
+    private final CachedModel cached;
     private final Map<String, String> identity;
     private @Nullable Tokenizer tokenizer;
     private @Nullable Set<Integer> stopIds;
@@ -42,7 +46,8 @@ public final class ExecutorEngine implements AutoCloseable {
         this.device = device;
         this.backend = Backends.open(device, threads);
         this.checkpoint = Checkpoint.open(Path.of(place.model()));
-        this.model = Llama.load(checkpoint, backend);
+        this.llama = Llama.load(checkpoint, backend);
+        this.cached = new CachedModel(llama, place.cache());
         this.identity = identity(checkpoint, backend);
     }
 
@@ -78,8 +83,9 @@ public final class ExecutorEngine implements AutoCloseable {
         return backend;
     }
 
-    public Llama model() {
-        return model;
+    /** Returns the model, with its keys and values as the place says. */
+    public LanguageModel model() {
+        return place.cache() == CacheType.AUTO ? llama : cached;
     }
 
     /** Returns the model's tokenizer. */
@@ -105,7 +111,8 @@ public final class ExecutorEngine implements AutoCloseable {
         if (tokenizer != null) {
             tokenizer.close();
         }
-        model.close();
+        cached.close();
+        llama.close();
         checkpoint.close();
         backend.close();
     }

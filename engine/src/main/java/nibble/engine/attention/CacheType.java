@@ -1,5 +1,6 @@
 package nibble.engine.attention;
 
+import java.util.Locale;
 import nibble.checkpoint.model.ModelConfig;
 
 /** Says how a cache holds keys and values. */
@@ -17,5 +18,10 @@ public enum CacheType {
     public long tokenBytes(ModelConfig config, int numberBytes) {
         int head = this == INT8 ? config.headDim() + Float.BYTES : config.headDim() * numberBytes;
         return 2L * config.layers() * config.kvHeads() * head;
+    }
+
+    /** Returns its name in options and files. */
+    public String label() {
+        return name().toLowerCase(Locale.ROOT);
     }
 }

@@ -101,6 +101,11 @@ public final class BatchScheduler implements AutoCloseable {
                 steps);
     }
 
+    /** Forgets the beginnings of texts that ended: those that follow are computed as if there had been none. */
+    void forget() {
+        pool.forget();
+    }
+
     /** Runs texts until none is left. */
     public void run() {
         while (step()) {}

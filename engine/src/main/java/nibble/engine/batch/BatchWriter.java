@@ -18,6 +18,10 @@ public final class BatchWriter {
      * LanguageModel#write} gives it; its {@code written} is called when it is whole, before the others are.
      */
     public static void write(LanguageModel model, List<WantedText> texts) {
+        if (model instanceof CachedModel cached && !texts.isEmpty()) {
+            cached.write(texts);
+            return;
+        }
         if (texts.size() > 1 && model instanceof Llama llama && gains(llama)) {
             write(llama, texts, llama.backend().textsTogether());
             return;
@@ -35,31 +39,41 @@ public final class BatchWriter {
     }
 
     private static void write(Llama model, List<WantedText> texts, int sequences) {
+        int longest = longest(texts, model.contextTokens());
+        BatchOptions options = BatchOptions.of(model, CacheType.AUTO, sequences, texts.size(), longest);
+        try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
+            write(model, scheduler, texts);
+        }
+    }
+
+    /** Returns the most ids that one of the texts can have, its prompt included. */
+    static int longest(List<WantedText> texts, int context) {
         int longest = 1;
         for (WantedText text : texts) {
             long wanted = text.prompt().length + (long) text.maxNewTokens();
-            longest = Math.max(longest, (int) Math.min(model.contextTokens(), wanted));
+            longest = Math.max(longest, (int) Math.min(context, wanted));
         }
-        BatchOptions options = BatchOptions.of(model, CacheType.AUTO, sequences, texts.size(), longest);
-        try (BatchScheduler scheduler = new BatchScheduler(model, options)) {
-            List<Listener> listeners = new ArrayList<>();
-            for (WantedText text : texts) {
-                if (text.prompt().length >= model.contextTokens() || text.maxNewTokens() == 0) {
-                    text.written().accept(model.write(text.prompt(), 0, text.stopIds(), text.goesOn()));
-                    continue;
-                }
-                Listener listener = new Listener(text);
-                listeners.add(listener);
-                scheduler.add(
-                        new GenerationRequest(
-                                text.prompt(), SamplingOptions.GREEDY, text.maxNewTokens(), text.stopIds()),
-                        listener);
+        return longest;
+    }
+
+    /** Writes texts by a scheduler of the model's, which is empty afterwards unless one of them failed. */
+    static void write(LanguageModel model, BatchScheduler scheduler, List<WantedText> texts) {
+        List<Listener> listeners = new ArrayList<>();
+        for (WantedText text : texts) {
+            if (text.prompt().length >= model.contextTokens() || text.maxNewTokens() == 0) {
+                text.written().accept(model.write(text.prompt(), 0, text.stopIds(), text.goesOn()));
+                continue;
             }
-            while (scheduler.step()) {
-                for (Listener listener : listeners) {
-                    if (listener.failure != null) {
-                        throw listener.failure;
-                    }
+            Listener listener = new Listener(text);
+            listeners.add(listener);
+            scheduler.add(
+                    new GenerationRequest(text.prompt(), SamplingOptions.GREEDY, text.maxNewTokens(), text.stopIds()),
+                    listener);
+        }
+        while (scheduler.step()) {
+            for (Listener listener : listeners) {
+                if (listener.failure != null) {
+                    throw listener.failure;
                 }
             }
         }

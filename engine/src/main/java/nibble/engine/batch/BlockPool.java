@@ -108,6 +108,19 @@ final class BlockPool {
         return entry.number();
     }
 
+    /** Empties the blocks that no text holds. */
+    void forget() {
+        for (int block : released) {
+            Registered old = registered[block];
+            registered[block] = null;
+            if (old != null) {
+                byContent.remove(old.content());
+            }
+            empty.add(block);
+        }
+        released.clear();
+    }
+
     /** Gives one reference back. */
     void release(int block) {
         if (references[block] < 1) {

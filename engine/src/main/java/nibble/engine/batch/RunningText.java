@@ -36,8 +36,8 @@ final class RunningText implements Generation {
         this.ids = request.prompt().clone();
         this.length = ids.length;
         sampler.observe(ids);
-        if (request.scorePrompt()) {
-            promptScores.add(ScoredToken.unscored(ids[0]));
+        for (int i = 0; i < request.scoredFrom(); i++) {
+            promptScores.add(ScoredToken.unscored(ids[i]));
         }
     }
 
@@ -101,13 +101,14 @@ final class RunningText implements Generation {
 
     /**
      * Takes the blocks of its beginning that the pool has. At least one id stays to be computed, since its logits are
-     * needed; a prompt that is to be scored needs them all.
+     * needed; a prompt that is to be scored needs those from the id before its first without a score.
      */
     void begin(BlockPool pool) {
+        int needed = length - 1;
         if (request.scorePrompt() && promptScores.size() < request.prompt().length) {
-            return;
+            needed = promptScores.size() - 1;
         }
-        while ((registeredBlocks + 1) * BLOCK < length) {
+        while ((registeredBlocks + 1) * BLOCK <= needed) {
             int block = pool.find(lastRegistered, content(registeredBlocks));
             if (block < 0) {
                 break;

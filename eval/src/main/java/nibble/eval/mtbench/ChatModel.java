@@ -31,21 +31,21 @@ public record ChatModel(
      * @throws PromptTooLongException if the conversation leaves no room in the model's context
      */
     public String answer(List<ChatMessage> conversation, SamplingOptions sampling, int maxNewTokens) {
-        int[] prompt = prompt(conversation);
+        int[] prompt = prompt(conversation, model.contextTokens());
         return text(Generator.generateWhile(model, prompt, sampling, maxNewTokens, stopIds, noStopYet()));
     }
 
     /**
      * Returns a conversation as the model reads it.
      *
+     * @param context most ids of a text
      * @throws PromptTooLongException if it leaves no room in the model's context
      */
-    int[] prompt(List<ChatMessage> conversation) {
+    int[] prompt(List<ChatMessage> conversation, int context) {
         int[] prompt = tokenizer.encode(template.render(conversation, tokens), false);
-        if (prompt.length >= model.contextTokens()) {
-            throw new PromptTooLongException(
-                    "the conversation has " + prompt.length + " tokens, and the model's context of "
-                            + model.contextTokens() + " must hold them and the answer");
+        if (prompt.length >= context) {
+            throw new PromptTooLongException("the conversation has " + prompt.length
+                    + " tokens, and the model's context of " + context + " must hold them and the answer");
         }
         return prompt;
     }

@@ -1,5 +1,6 @@
 package nibble.eval.mtbench;
 
+import com.fasterxml.jackson.databind.annotation.JsonDeserialize;
 import java.util.List;
 import nibble.files.digest.Sha256;
 
@@ -19,6 +20,8 @@ public record MtBenchAnswer(
         String modelId,
         List<Choice> choices,
         double tstamp,
+
+        @JsonDeserialize(using = MtBenchSettings.Reader.class)
         MtBenchSettings settings) {
     /** FastChat's ids have 22 characters. */
     private static final int ID_LENGTH = 22;

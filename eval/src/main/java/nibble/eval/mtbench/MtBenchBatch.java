@@ -9,7 +9,6 @@ import java.util.function.BiConsumer;
 import java.util.function.IntPredicate;
 import nibble.datasets.mtbench.MtBenchQuestion;
 import nibble.engine.Llama;
-import nibble.engine.attention.CacheType;
 import nibble.engine.backend.MissingRowException;
 import nibble.engine.batch.BatchOptions;
 import nibble.engine.batch.BatchScheduler;
@@ -58,7 +57,11 @@ public final class MtBenchBatch {
         }
         Llama llama = model.model();
         BatchOptions options = BatchOptions.of(
-                llama, CacheType.AUTO, llama.backend().textsTogether(), conversations, llama.contextTokens());
+                llama,
+                settings.cache(),
+                llama.backend().textsTogether(),
+                conversations,
+                BatchScheduler.contextTokens(llama));
         try (BatchScheduler scheduler = new BatchScheduler(llama, options)) {
             MtBenchBatch batch = new MtBenchBatch(model, settings, scheduler, onAnswer);
             for (MtBenchQuestion question : questions) {
@@ -75,7 +78,7 @@ public final class MtBenchBatch {
 
     private void ask(Conversation conversation) {
         try {
-            int[] prompt = model.prompt(conversation.said());
+            int[] prompt = model.prompt(conversation.said(), scheduler.contextTokens());
             scheduler.add(
                     new GenerationRequest(prompt, conversation.sampling(), settings.maxNewTokens(), model.stopIds()),
                     new Turn(conversation));

@@ -7,9 +7,11 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import java.util.Set;
 import nibble.datasets.BadDatasetException;
 import nibble.files.Reasons;
 import nibble.files.output.DurableLines;
@@ -102,12 +104,15 @@ public final class ResultJournal implements AutoCloseable {
     }
 
     private static void requireSame(Path file, Map<String, String> found, Map<String, String> job) {
-        for (Map.Entry<String, String> one : job.entrySet()) {
-            String before = found.getOrDefault(one.getKey(), "nothing");
-            if (!before.equals(one.getValue())) {
+        Set<String> names = new LinkedHashSet<>(job.keySet());
+        names.addAll(found.keySet());
+        for (String name : names) {
+            String before = found.getOrDefault(name, "nothing");
+            String now = job.getOrDefault(name, "nothing");
+            if (!before.equals(now)) {
                 throw new BadDatasetException(
                         "%s: results of another run: %s was %s, now it is %s; delete the file to begin again, or name another --journal"
-                                .formatted(file, one.getKey(), before, one.getValue()));
+                                .formatted(file, name, before, now));
             }
         }
     }
