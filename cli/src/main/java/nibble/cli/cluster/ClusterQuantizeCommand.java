@@ -1,16 +1,9 @@
 package nibble.cli.cluster;
 
-import com.fasterxml.jackson.core.JacksonException;
-import com.fasterxml.jackson.core.type.TypeReference;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Set;
 import java.util.concurrent.Callable;
-import nibble.cli.option.InputException;
 import nibble.cli.option.InputFile;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.StopOnSignal;
@@ -18,7 +11,6 @@ import nibble.cli.terminal.Terminal;
 import nibble.cluster.quantize.TaskFolder;
 import nibble.cluster.spark.Cluster;
 import nibble.cluster.spark.ClusterException;
-import nibble.files.FileSize;
 import nibble.files.Reasons;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -33,9 +25,6 @@ import picocli.CommandLine.Parameters;
         mixinStandardHelpOptions = true,
         sortOptions = false)
 final class ClusterQuantizeCommand implements Callable<Integer> {
-    private static final ObjectMapper JSON = new ObjectMapper();
-    private static final TypeReference<List<QuantizeRow>> ROWS = new TypeReference<>() {};
-
     private final Terminal terminal;
 
     @Parameters(paramLabel = "JOBS.json", description = "The rows. Paths are the same on every host.")
@@ -55,10 +44,7 @@ final class ClusterQuantizeCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         InputFile.require("", jobs);
-        List<QuantizeRow> rows = rows();
-        for (int i = 0; i < rows.size(); i++) {
-            rows.get(i).check(i);
-        }
+        List<QuantizeRow> rows = QuantizeRows.read(jobs);
         options.check(terminal);
         try (StopOnSignal stop = new StopOnSignal(terminal);
                 Cluster cluster = options.open(stop.signal())) {
@@ -76,33 +62,6 @@ final class ClusterQuantizeCommand implements Callable<Integer> {
             }
         }
         return ExitCode.DONE;
-    }
-
-    private List<QuantizeRow> rows() {
-        List<QuantizeRow> rows;
-        try {
-            if (Files.size(jobs) > FileSize.parse("64MB")) {
-                throw new InputException(jobs + ": more than 64 MB is no list of rows");
-            }
-            rows = JSON.readValue(Files.readString(jobs), ROWS);
-        } catch (JacksonException e) {
-            throw new InputException(
-                    jobs + ": a list of {\"model\", \"out\", \"options\"} is expected: " + Reasons.of(e));
-        } catch (IOException e) {
-            throw new InputException(jobs + ": cannot be read: " + Reasons.of(e));
-        }
-        Set<String> outs = new HashSet<>();
-        for (int i = 0; i < rows.size(); i++) {
-            QuantizeRow row = rows.get(i);
-            if (row == null || row.model() == null || row.out() == null) {
-                throw new InputException(jobs + ": row " + i + " (counted from 0) lacks model or out");
-            }
-            if (!outs.add(row.out())) {
-                throw new InputException(
-                        jobs + ": row " + i + " (counted from 0) has the out of another row, " + row.out());
-            }
-        }
-        return rows;
     }
 
     private void sweep(List<QuantizeRow> rows) {

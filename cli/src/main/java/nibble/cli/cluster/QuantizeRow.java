@@ -30,6 +30,9 @@ import picocli.CommandLine;
  * @param options of that command
  */
 record QuantizeRow(String model, String out, List<String> options) implements Serializable {
+    /** Options of the command that say nothing of how a folder is made. */
+    private static final List<String> UNFIT = List.of("--resume", "--json", "--help", "-h", "--version", "-V");
+
     QuantizeRow {
         options = options == null ? List.of() : List.copyOf(options);
     }
@@ -40,6 +43,12 @@ record QuantizeRow(String model, String out, List<String> options) implements Se
      * @throws UsageException if the command would reject them
      */
     void check(int number) {
+        for (String option : UNFIT) {
+            if (options.stream().anyMatch(given -> given.equals(option) || given.startsWith(option + "="))) {
+                throw new UsageException("row " + number + " (" + out + "): " + option
+                        + " is not for rows, whose attempts all begin anew; leave it out");
+            }
+        }
         try {
             parse(silent(new StringWriter()), Path.of(out), List.of());
         } catch (CommandLine.ParameterException e) {
@@ -59,6 +68,8 @@ record QuantizeRow(String model, String out, List<String> options) implements Se
         all.addAll(more);
         new CommandLine(command)
                 .setCaseInsensitiveEnumValuesAllowed(true)
+                // A row's text never names a file of further arguments.
+                .setExpandAtFiles(false)
                 .registerConverter(ModelArgument.class, ModelArgument::new)
                 .parseArgs(all.toArray(String[]::new));
         return command;

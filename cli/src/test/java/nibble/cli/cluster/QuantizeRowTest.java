@@ -7,12 +7,19 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.cli.SmallModel;
+import nibble.cli.TerminalCapture;
 import nibble.cli.option.UsageException;
+import nibble.cluster.quantize.TaskFolder;
 import nibble.cluster.spark.TaskPlace;
+import nibble.files.digest.Sha256;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A row of the file of {@code nibble cluster quantize}, as an executor does it. */
 class QuantizeRowTest {
@@ -44,6 +51,43 @@ class QuantizeRowTest {
         assertThat(found()).containsExactlyInAnyOrder("model", "out");
         assertThat(folder.resolve("out/config.json")).exists();
         assertThat(run(folder.resolve("absent")).said()).isEqualTo("was there already");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"--method rtn", "--method awq --samples 2 --seq-len 64 --format gptq"})
+    void its_bytes_are_those_of_the_command_and_of_a_second_attempt(String given) throws Exception {
+        Path model = SmallModel.ofLayers(folder.resolve("model"), 1);
+        String[] options = given.split(" ");
+        TerminalCapture terminal = new TerminalCapture();
+        Path alone = folder.resolve("alone");
+        assertThat(terminal.run(Stream.concat(
+                                Stream.of("quantize", model.toString(), alone.toString(), "--device=cpu"),
+                                Stream.of(options))
+                        .toArray(String[]::new)))
+                .as(terminal.err())
+                .isZero();
+
+        QuantizeRow row = row(model, options);
+        try (TaskFolder second = TaskFolder.of(Path.of(row.out()), "app-8")) {
+            QuantizeRow elsewhere = new QuantizeRow(row.model(), second.path().toString(), row.options());
+            assertThat(new QuantizeRow.Task("auto").run(elsewhere, PLACE).failed())
+                    .isFalse();
+            assertThat(new QuantizeRow.Task("auto").run(row, PLACE).failed()).isFalse();
+            second.commit();
+        }
+
+        assertThat(hashes(folder.resolve("out"))).isEqualTo(hashes(alone)).hasSizeGreaterThan(4);
+        assertThat(found()).containsExactlyInAnyOrder("model", "alone", "out");
+    }
+
+    private static Map<String, String> hashes(Path of) throws IOException {
+        Map<String, String> hashes = new TreeMap<>();
+        try (Stream<Path> files = Files.list(of)) {
+            for (Path file : files.toList()) {
+                hashes.put(file.getFileName().toString(), Sha256.of(file));
+            }
+        }
+        return hashes;
     }
 
     @Test

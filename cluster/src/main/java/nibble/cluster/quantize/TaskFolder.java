@@ -8,6 +8,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Objects;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
@@ -16,6 +17,8 @@ import java.util.stream.Stream;
  */
 public final class TaskFolder implements AutoCloseable {
     private static final String ATTEMPT = ".attempt-";
+    /** The rest of an attempt's name, and what an unfinished output adds to it. */
+    private static final String NUMBER = "[A-Za-z0-9_-]*[0-9](\\..*)?";
 
     private final Path out;
     private final Path own;
@@ -57,6 +60,11 @@ public final class TaskFolder implements AutoCloseable {
         }
     }
 
+    /** Returns whether a path has the form of an attempt's, which {@link #sweep} of another output would delete. */
+    public static boolean isAttempt(Path path) {
+        return String.valueOf(path.getFileName()).matches(".*" + Pattern.quote(ATTEMPT) + NUMBER);
+    }
+
     /** Deletes what attempts left that were lost. */
     public static void sweep(Path out) throws IOException {
         Path whole = out.toAbsolutePath().normalize();
@@ -67,9 +75,7 @@ public final class TaskFolder implements AutoCloseable {
         }
         List<Path> left;
         try (Stream<Path> files = Files.list(parent)) {
-            left = files.filter(file -> file.getFileName()
-                            .toString()
-                            .matches("\\.?" + java.util.regex.Pattern.quote(name) + "[A-Za-z0-9_-]*[0-9](\\..*)?"))
+            left = files.filter(file -> file.getFileName().toString().matches("\\.?" + Pattern.quote(name) + NUMBER))
                     .toList();
         }
         for (Path path : left) {
