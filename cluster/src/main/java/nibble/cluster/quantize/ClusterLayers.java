@@ -100,7 +100,7 @@ public final class ClusterLayers implements LayerSupply {
             int slots = cluster.slotsNow();
             int ahead = slots > 1 ? 2 * slots : Integer.MAX_VALUE;
             StreamTask stream = new StreamTask(place, blocks.get().blocks(), first, ahead);
-            start("stream", () -> cluster.run("calibration text", 0, stream));
+            start("stream", () -> cluster.runAlone("calibration text", 0, stream));
         }
         start("layers", () -> submit(first));
     }

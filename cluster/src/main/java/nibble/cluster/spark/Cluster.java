@@ -1,5 +1,6 @@
 package nibble.cluster.spark;
 
+import java.io.Serializable;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.BlockingQueue;
@@ -14,11 +15,13 @@ import org.apache.spark.SparkConf;
 import org.apache.spark.SparkException;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.rdd.RDD;
 import org.jspecify.annotations.Nullable;
 import scala.collection.Iterator;
 import scala.collection.immutable.Seq;
 import scala.jdk.javaapi.CollectionConverters;
 import scala.reflect.ClassTag$;
+import scala.runtime.AbstractFunction1;
 import scala.runtime.AbstractFunction2;
 import scala.runtime.BoxedUnit;
 
@@ -26,6 +29,8 @@ import scala.runtime.BoxedUnit;
 public final class Cluster implements AutoCloseable {
     private static final String EXECUTOR_OPTIONS = "spark.executor.extraJavaOptions";
     private static final int POLL_MILLIS = 200;
+    /** As many as Spark makes of a task by default. */
+    private static final int ATTEMPTS = 4;
 
     /** Takes the result of a task. */
     @FunctionalInterface
@@ -36,6 +41,15 @@ public final class Cluster implements AutoCloseable {
          * @param index of the task's input
          */
         void of(int index, R result);
+    }
+
+    /** Says that Spark gave a job up. */
+    private static final class FailedJobException extends ClusterException {
+        private static final long serialVersionUID = 1;
+
+        FailedJobException(String message, Throwable cause) {
+            super(message, cause);
+        }
     }
 
     /** What a run of tasks tells the thread that waits. */
@@ -134,18 +148,43 @@ public final class Cluster implements AutoCloseable {
      * @throws StoppedException if the stop signal was raised
      */
     public <T, R> void run(String name, List<T> inputs, ClusterTask<T, R> task, Done<R> done) {
+        run(name, inputs, task, false, done);
+    }
+
+    private <T, R> void run(String name, List<T> inputs, ClusterTask<T, R> task, boolean alone, Done<R> done) {
         if (inputs.isEmpty()) {
             return;
         }
         BlockingQueue<Event<R>> events = new LinkedBlockingQueue<>();
         String group = "nibble-" + groups.incrementAndGet();
-        Thread.ofPlatform().daemon().name(group).start(() -> events.add(submit(group, name, inputs, task, events)));
+        Thread.ofPlatform()
+                .daemon()
+                .name(group)
+                .start(() -> events.add(submit(group, name, rdd(inputs, alone), task, events)));
         try {
             await(name, events, done);
         } catch (RuntimeException | Error e) {
             spark.cancelJobGroup(group);
             throw e;
         }
+    }
+
+    /**
+     * Runs one task that has no second attempt beside it, however long it takes: one that waits for others would take
+     * their places twice. If its executor is lost, it begins again.
+     */
+    public <T, R> R runAlone(String name, T input, ClusterTask<T, R> task) {
+        List<R> results = new java.util.ArrayList<>();
+        for (int attempt = 1; results.isEmpty(); attempt++) {
+            try {
+                run(name, List.of(input), task, true, (_, result) -> results.add(result));
+            } catch (FailedJobException e) {
+                if (attempt == ATTEMPTS) {
+                    throw e;
+                }
+            }
+        }
+        return results.getFirst();
     }
 
     /** Runs one task. */
@@ -155,11 +194,29 @@ public final class Cluster implements AutoCloseable {
         return results.getFirst();
     }
 
+    /** Spark starts second attempts of all tasks but those of a barrier stage, which dynamic allocation cannot have. */
+    private <T> RDD<T> rdd(List<T> inputs, boolean alone) {
+        RDD<T> rdd = spark.parallelize(inputs, inputs.size()).rdd();
+        return alone && !spark.getConf().getBoolean("spark.dynamicAllocation.enabled", false)
+                ? rdd.barrier().mapPartitions(new Same<>(), true, rdd.elementClassTag())
+                : rdd;
+    }
+
+    /** Hands a partition on as it is. */
+    private static final class Same<T> extends AbstractFunction1<Iterator<T>, Iterator<T>> implements Serializable {
+        private static final long serialVersionUID = 1;
+
+        @Override
+        public Iterator<T> apply(Iterator<T> partition) {
+            return partition;
+        }
+    }
+
     private <T, R> Event<R> submit(
-            String group, String name, List<T> inputs, ClusterTask<T, R> task, BlockingQueue<Event<R>> events) {
+            String group, String name, RDD<T> inputs, ClusterTask<T, R> task, BlockingQueue<Event<R>> events) {
         try {
             spark.setJobGroup(group, name);
-            Seq<Object> partitions = CollectionConverters.<Object>asScala(IntStream.range(0, inputs.size())
+            Seq<Object> partitions = CollectionConverters.<Object>asScala(IntStream.range(0, inputs.getNumPartitions())
                             .<Object>mapToObj(i -> i)
                             .toList())
                     .toSeq();
@@ -171,13 +228,7 @@ public final class Cluster implements AutoCloseable {
                 }
             };
             AbstractFunction2<TaskContext, Iterator<T>, Outcome<R>> body = new TaskBody<>(task);
-            spark.sc()
-                    .runJob(
-                            spark.parallelize(inputs, inputs.size()).rdd(),
-                            body,
-                            partitions,
-                            heard,
-                            ClassTag$.MODULE$.apply(Outcome.class));
+            spark.sc().runJob(inputs, body, partitions, heard, ClassTag$.MODULE$.apply(Outcome.class));
             return new Event.End<>(null);
         } catch (Throwable e) {
             // Scala throws checked exceptions that it does not declare.
@@ -226,7 +277,7 @@ public final class Cluster implements AutoCloseable {
             meant = meant.getCause();
         }
         String words = Reasons.of(meant).lines().findFirst().orElse("");
-        return new ClusterException(
+        return new FailedJobException(
                 name + " failed on the cluster: " + words + "; the executors' logs (stderr) have the rest", failure);
     }
 

@@ -1,7 +1,7 @@
 package nibble.cluster.spark;
 
 /** Reports that a cluster could not be used, or that its work failed for good; says where and what to do. */
-public final class ClusterException extends RuntimeException {
+public class ClusterException extends RuntimeException {
     private static final long serialVersionUID = 1;
 
     public ClusterException(String message) {
