@@ -94,7 +94,7 @@ public final class Kernels {
                 : NativeFunctions.whyNone();
     }
 
-    /** Returns whether a kernel's read behind the end of a file that was cut short is an error, not the process's end. */
+    /** Returns whether a kernel survives a read behind the end of a file that was cut short, which is an error then. */
     public static boolean surviveCuts() {
         return Guard.IS_ON;
     }
