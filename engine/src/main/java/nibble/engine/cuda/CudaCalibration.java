@@ -44,7 +44,11 @@ public final class CudaCalibration {
                 + switch (streams) {
                     case ONE -> whileSearching(config, batchTokens);
                     // What is quantized of a layer so far lies there too.
-                    case PAIR -> layer(config) + Math.max(whileAdding(config, batchTokens), whileFitting(config));
+                    case PAIR ->
+                        layer(config)
+                                + Math.max(
+                                        Math.max(whileAdding(config, batchTokens), whileFitting(config)),
+                                        ofExperts(config, batchTokens));
                 };
     }
 
@@ -87,11 +91,7 @@ public final class CudaCalibration {
             if (columns == 0) {
                 continue;
             }
-            long square = (long) columns * columns;
-            long held = CudaPairedMoments.bytes(columns, residual(config, input))
-                    - CudaInputStatistics.bytes(columns)
-                    + DeviceMemory.rounded(Short.BYTES * square)
-                    + 2 * DeviceMemory.rounded(Float.BYTES * square);
+            long held = held(columns, residual(config, input));
             for (Linear linear : input.readers()) {
                 int rows = config.outFeatures(linear);
                 // A model has only some of the linears that could read an input.
@@ -101,6 +101,32 @@ public final class CudaCalibration {
             }
         }
         return most + scratch(config);
+    }
+
+    /** Moments with their factor, as they are from the first fit by them until they are closed. */
+    private static long held(int columns, int residual) {
+        long square = (long) columns * columns;
+        return CudaPairedMoments.bytes(columns, residual)
+                - CudaInputStatistics.bytes(columns)
+                + DeviceMemory.rounded(Short.BYTES * square)
+                + 2 * DeviceMemory.rounded(Float.BYTES * square);
+    }
+
+    /** Moments of one input of all experts, which are there together until the last of them is fitted. */
+    private static long ofExperts(ModelConfig config, int batchTokens) {
+        long most = 0;
+        for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
+            long moments = 0;
+            long fit = 0;
+            for (Expert expert : expertsOf(config)) {
+                int columns = config.width(input, expert);
+                moments += held(columns, 0);
+                Linear linear = input.readers().getFirst();
+                fit = Math.max(fit, CudaLinearQuantizer.fitBytes(config.outFeatures(linear, expert), columns));
+            }
+            most = Math.max(most, moments + Math.max(fit, 4 * LayerScratch.columns(config) * batchTokens));
+        }
+        return most == 0 ? 0 : most + scratch(config);
     }
 
     private static int residual(ModelConfig config, LinearInput input) {

@@ -38,6 +38,19 @@ class CudaCalibrationTest {
         assertThat(limited.pinned()).isEqualTo(2 * 2L * 128 * 4096 * 8192);
     }
 
+    /** All 128 have C, two N of what inputs lack, and C's factor at a time: 18 bytes for each of 2048² elements. */
+    @Test
+    void methodBestHasTheMomentsOfAllExpertsOfALayerTogether() {
+        ModelConfig mixture = ModelShape.named("qwen3-30b-a3b").orElseThrow().config();
+        long best = CudaCalibration.peak(mixture, Streams.PAIR, 128, 2048, 84_300_000_000L)
+                .device();
+        long awq = CudaCalibration.peak(mixture, Streams.ONE, 128, 2048, 84_300_000_000L)
+                .device();
+        assertThat(awq).isBetween(10_000_000_000L, 13_000_000_000L);
+        assertThat(best - awq).isGreaterThan(128L * 18 * 2048 * 2048 - 128L * 8 * (2048 * 2048 + 768 * 768));
+        assertThat(best).isGreaterThan(128L * 18 * 2048 * 2048 + 3L * 128 * 3 * 2048 * 768 * 2);
+    }
+
     @Test
     void halfOfASymmetricProductIsLeftOutButForTheStripsOfTheDiagonal() {
         assertThat(CudaCalibration.productShare(1024)).isEqualTo(1);
