@@ -63,7 +63,7 @@ final class HeldOutGuard {
                 }
                 QuantizedLinear plain = source.linear(name).quantize(scales.basis(name), null);
                 rounded.put(name, plain);
-                candidates.add(new HeldBackStream.Candidate(name, placed.weights(name, plain)));
+                candidates.add(new HeldBackStream.Candidate(name, placed.weights(name, plain, original)));
             }
             List<HeldBackStream.Errors> errors = errors(held, input, layers, candidates);
             for (int i = 0; i < candidates.size(); i++) {

@@ -260,7 +260,7 @@ public final class LayerFitter {
                         linear,
                         there == null
                                 ? original.get(member).weight(linear.linear(), linear.expert())
-                                : placed.weights(linear, there).get(member));
+                                : placed.weights(linear, there, original).get(member));
             }
             layers.add(vectors.toDecoderLayer(weights));
         }

@@ -133,6 +133,8 @@ final class PlanCommand implements Callable<Integer> {
      * @param peakHostBytes with the heap that this JVM may take
      * @param neededHeapBytes the heap should allow for at least these
      * @param heapBytes the heap of this JVM allows for these
+     * @param expertsOnHost whether routed experts stay on the host, and come to the device for each product; that takes
+     *     time beside the estimate
      * @param inputBytes fp16 tensors read; null where only a config is at hand
      */
     record Plan(
@@ -146,6 +148,7 @@ final class PlanCommand implements Callable<Integer> {
             long neededHeapBytes,
             long heapBytes,
             long peakDeviceBytes,
+            boolean expertsOnHost,
             long calibrationTokens,
             int steps,
             boolean movesCodes,
@@ -230,6 +233,7 @@ final class PlanCommand implements Callable<Integer> {
                 cost.neededHeapBytes(),
                 heap,
                 estimate.peakDeviceBytes(),
+                estimate.expertsOnHost(),
                 cost.calibrationTokens() == 0 ? 0 : (long) samples * calibration.sequenceLength(options.method()),
                 options.steps(),
                 options.movesCodes(),
@@ -266,6 +270,7 @@ final class PlanCommand implements Callable<Integer> {
             QuantizationCost cost,
             long peakHostBytes,
             long peakDeviceBytes,
+            boolean expertsOnHost,
             double flopsPerSecond,
             double seconds,
             double stepSeconds,
@@ -287,7 +292,7 @@ final class PlanCommand implements Callable<Integer> {
             double seconds = (cost.flops() - cost.tuningFlops()) / (CPU_EFFICIENCY * rate)
                     + cost.tuningFlops() / (CPU_TUNING_EFFICIENCY * rate)
                     + (cost.calibrationTokens() == 0 ? 0 : CPU_START_SECONDS);
-            return new Estimate(cost, cost.peakHostBytes(heap), 0, rate, seconds, steps, 1);
+            return new Estimate(cost, cost.peakHostBytes(heap), 0, false, rate, seconds, steps, 1);
         }
         QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, fitted, length)
                 .tuned(tuning, true);
@@ -309,6 +314,7 @@ final class PlanCommand implements Callable<Integer> {
                 cost,
                 cost.peakHostBytes(heap) + pinned + CUDA_HOST_BYTES,
                 device,
+                peak.get().expertsOnHost(),
                 rate,
                 start + layers + passes + steps,
                 steps,
@@ -348,6 +354,9 @@ final class PlanCommand implements Callable<Integer> {
         rows.add(List.of("host memory at the peak", Figures.bytes(plan.peakHostBytes())));
         if (plan.peakDeviceBytes() > 0) {
             rows.add(List.of("device memory at the peak", Figures.bytes(plan.peakDeviceBytes())));
+        }
+        if (plan.expertsOnHost()) {
+            rows.add(List.of("  experts stay on the host, and", "come one at a time: longer than below"));
         }
         if (plan.heapBytes() < plan.neededHeapBytes()) {
             rows.add(List.of(

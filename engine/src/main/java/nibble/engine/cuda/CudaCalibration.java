@@ -37,15 +37,17 @@ public final class CudaCalibration {
      * moments, batches inside a layer, errors on trial.
      *
      * @param batchTokens tokens that go through a layer at a time
+     * @param room bytes of the card that may be taken in all
      */
-    static long beside(ModelConfig config, Streams streams, int batchTokens) {
-        return 2 * layer(config)
+    static long beside(ModelConfig config, Streams streams, int batchTokens, long room) {
+        long layer = layer(config, !staysOnHost(config, room));
+        return 2 * layer
                 + SMALL_THINGS
                 + switch (streams) {
                     case ONE -> whileSearching(config, batchTokens);
                     // What is quantized of a layer so far lies there too.
                     case PAIR ->
-                        layer(config)
+                        layer
                                 + Math.max(
                                         Math.max(whileAdding(config, batchTokens), whileFitting(config)),
                                         ofExperts(config, batchTokens));
@@ -155,7 +157,7 @@ public final class CudaCalibration {
         long tokens = (long) sequences * sequenceLength;
         int batchTokens =
                 (int) Math.min(tokens, (long) Math.max(1, CudaBackend.BATCH_TOKENS / sequenceLength) * sequenceLength);
-        long beside = beside(config, streams, batchTokens);
+        long beside = beside(config, streams, batchTokens, limit);
         long stream = 2 * tokens * config.hiddenSize();
         long device = beside;
         long pinned = 0;
@@ -167,7 +169,7 @@ public final class CudaCalibration {
                 pinned += stream;
             }
         }
-        return new CalibrationMemory(device, pinned);
+        return new CalibrationMemory(device, pinned, staysOnHost(config, limit));
     }
 
     /**
@@ -182,11 +184,23 @@ public final class CudaCalibration {
         return made / columns / columns;
     }
 
-    private static long layer(ModelConfig config) {
+    /** Whether routed experts stay on the host, of a card of so much room. */
+    private static boolean staysOnHost(ModelConfig config, long room) {
+        return !expertsOf(config).isEmpty() && !CudaLayerFeed.bringsExperts(2 * layer(config, true), room);
+    }
+
+    /** @param routed whether routed experts lie there; otherwise a product or a fit brings one of their linears */
+    private static long layer(ModelConfig config, boolean routed) {
         long bytes = 0;
+        long brought = 0;
         for (StoredLinear linear : linears(config)) {
-            bytes += 2L * linear.outFeatures() * linear.inFeatures();
+            long its = 2L * linear.outFeatures() * linear.inFeatures();
+            if (routed || !linear.module().expert().isRouted()) {
+                bytes += its;
+            } else {
+                brought = Math.max(brought, its);
+            }
         }
-        return bytes;
+        return bytes + brought;
     }
 }

@@ -51,6 +51,20 @@ class CudaCalibrationTest {
         assertThat(best).isGreaterThan(128L * 18 * 2048 * 2048 + 3L * 128 * 3 * 2048 * 768 * 2);
     }
 
+    /** Two layers of 1.2 GB fit a third of 12 GB, and not of 6. The rest of a layer has 0.04 GB. */
+    @Test
+    void onASmallCardExpertsStayOnTheHost() {
+        ModelConfig mixture = ModelShape.named("qwen3-30b-a3b").orElseThrow().config();
+        CalibrationMemory large = CudaCalibration.peak(mixture, Streams.ONE, 8, 2048, 12_000_000_000L);
+        CalibrationMemory small = CudaCalibration.peak(mixture, Streams.ONE, 8, 2048, 6_000_000_000L);
+        assertThat(large.expertsOnHost()).isFalse();
+        assertThat(small.expertsOnHost()).isTrue();
+        assertThat((double) large.device() - small.device()).isCloseTo(2.4e9, within(0.1e9));
+        assertThat(CudaCalibration.peak(LLAMA_2_70B, Streams.ONE, 8, 2048, 3_000_000_000L)
+                        .expertsOnHost())
+                .isFalse();
+    }
+
     @Test
     void halfOfASymmetricProductIsLeftOutButForTheStripsOfTheDiagonal() {
         assertThat(CudaCalibration.productShare(1024)).isEqualTo(1);
