@@ -15,6 +15,7 @@ import nibble.engine.cuda.quantize.CudaInputStatistics;
 import nibble.engine.cuda.quantize.CudaLinearQuantizer;
 import nibble.engine.cuda.quantize.CudaPairedMoments;
 import nibble.engine.cuda.quantize.QuantizationScratch;
+import nibble.engine.quantize.ExpertTurns;
 
 /** Counts what a quantization takes of a card and asks of it, from the config alone. */
 public final class CudaCalibration {
@@ -114,19 +115,21 @@ public final class CudaCalibration {
                 + 2 * DeviceMemory.rounded(Float.BYTES * square);
     }
 
-    /** Moments of one input of all experts, which are there together until the last of them is fitted. */
+    /** Moments of one input of the experts of a turn, which are there together until the last of them is fitted. */
     private static long ofExperts(ModelConfig config, int batchTokens) {
         long most = 0;
         for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
-            long moments = 0;
-            long fit = 0;
-            for (Expert expert : expertsOf(config)) {
-                int columns = config.width(input, expert);
-                moments += held(columns, 0);
-                Linear linear = input.readers().getFirst();
-                fit = Math.max(fit, CudaLinearQuantizer.fitBytes(config.outFeatures(linear, expert), columns));
+            for (List<Expert> turn : ExpertTurns.of(config, expertsOf(config), input)) {
+                long moments = 0;
+                long fit = 0;
+                for (Expert expert : turn) {
+                    int columns = config.width(input, expert);
+                    moments += held(columns, 0);
+                    Linear linear = input.readers().getFirst();
+                    fit = Math.max(fit, CudaLinearQuantizer.fitBytes(config.outFeatures(linear, expert), columns));
+                }
+                most = Math.max(most, moments + Math.max(fit, 4 * LayerScratch.columns(config) * batchTokens));
             }
-            most = Math.max(most, moments + Math.max(fit, 4 * LayerScratch.columns(config) * batchTokens));
         }
         return most == 0 ? 0 : most + scratch(config);
     }
