@@ -78,13 +78,14 @@ final class PlanCommand implements Callable<Integer> {
     private static final double CUDA_MOST_TOKEN_SECONDS = 1e-6;
 
     /**
-     * The share of the rate of products alone that layers of small models reach on a CPU, whose matrices are small and
-     * whose weights are unpacked again and again (docs/method-best.md).
+     * Operations for which a thread needs a second beside the time of their products: small models have small matrices,
+     * and their weights are unpacked again and again. By two runs of wiki-7m, with AMX and with AVX2 alone
+     * (docs/method-best.md, docs/benchmarks.md).
      */
-    private static final double CPU_EFFICIENCY = 0.37;
+    private static final double CPU_BESIDE_PRODUCTS = 125e9;
 
     /** The same of tuning. */
-    private static final double CPU_TUNING_EFFICIENCY = 0.25;
+    private static final double CPU_BESIDE_TUNING = 45e9;
 
     /** What starting, and reading and encoding the calibration text take there. */
     private static final double CPU_START_SECONDS = 12;
@@ -288,10 +289,12 @@ final class PlanCommand implements Callable<Integer> {
             QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, fitted, length)
                     .tuned(tuning, false);
             double rate = backend.productFlopsPerSecond();
-            double steps = tuning.stepsWork() / (CPU_TUNING_EFFICIENCY * rate);
-            double seconds = (cost.flops() - cost.tuningFlops()) / (CPU_EFFICIENCY * rate)
-                    + cost.tuningFlops() / (CPU_TUNING_EFFICIENCY * rate)
-                    + (cost.calibrationTokens() == 0 ? 0 : CPU_START_SECONDS);
+            double tuningSeconds = 1 / rate + 1 / (CPU_BESIDE_TUNING * device.threads);
+            double steps = tuning.stepsWork() * tuningSeconds;
+            double seconds =
+                    (cost.flops() - cost.tuningFlops()) * (1 / rate + 1 / (CPU_BESIDE_PRODUCTS * device.threads))
+                            + cost.tuningFlops() * tuningSeconds
+                            + (cost.calibrationTokens() == 0 ? 0 : CPU_START_SECONDS);
             return new Estimate(cost, cost.peakHostBytes(heap), 0, false, rate, seconds, steps, 1);
         }
         QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, fitted, length)
