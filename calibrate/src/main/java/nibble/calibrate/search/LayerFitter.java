@@ -58,7 +58,7 @@ public final class LayerFitter {
         Map<LayerLinear, QuantizedLinear> made = new TreeMap<>();
         Map<LayerLinear, QuantizationReport.Linear> linears = new TreeMap<>();
         List<QuantizationReport.Pair> pairs = new ArrayList<>();
-        HeldOutGuard guard = new HeldOutGuard(source, original, stream);
+        HeldOutGuard guard = new HeldOutGuard(config, source, original, stream);
         @Nullable ExpertTokens seen = null;
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
             for (ScalePair pair : ScalePair.of(source.names())) {
@@ -81,7 +81,7 @@ public final class LayerFitter {
                 }
                 progress.stage(Stage.FORWARD);
                 List<DecoderLayer> layers = layers(source, scales, made, original, placed);
-                Set<LayerLinear> takenBack = guard.judge(pair, scales, layers, made, linears);
+                Set<LayerLinear> takenBack = guard.judge(pair.input(), scales, layers, made, linears);
                 stream.heldBack()
                         .ifPresent(held ->
                                 progress.forwarded(held.tokens(), Work.pairedPass(config, pair, held.tokens())));
@@ -96,7 +96,7 @@ public final class LayerFitter {
                 }
             }
             if (source.router().isPresent()) {
-                seen = fitExperts(source, original, stream, scales, made, linears, pairs, placed);
+                seen = fitExperts(source, original, stream, scales, made, linears, pairs, placed, guard);
             }
         }
         QuantizedLayer layer = finished(source, scales, made);
@@ -107,8 +107,8 @@ public final class LayerFitter {
     }
 
     /**
-     * Fits the experts by what each of them sees: gate and up of all, then down of all. Held-back text does not judge
-     * them: rarely chosen ones see next to nothing of it.
+     * Fits the experts by what each of them sees: gate and up of all, then down of all. Each is judged by what it sees
+     * of the held-back text, filled up in the same way.
      */
     private ExpertTokens fitExperts(
             LayerSource source,
@@ -118,7 +118,8 @@ public final class LayerFitter {
             Map<LayerLinear, QuantizedLinear> made,
             Map<LayerLinear, QuantizationReport.Linear> linears,
             List<QuantizationReport.Pair> pairs,
-            PlacedLinears placed) {
+            PlacedLinears placed,
+            HeldOutGuard guard) {
         Experts experts = config.experts(source.layer()).orElseThrow();
         ExpertTokens counted = new ExpertTokens(config, experts, stream.tokens());
         for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
@@ -132,24 +133,30 @@ public final class LayerFitter {
                     experts,
                     tokens,
                     more -> progress.forwarded(more, 0));
+            List<FittedPair> fitted = new ArrayList<>();
             try {
                 for (ScalePair pair : ScalePair.of(source.names())) {
                     if (pair.input() == input) {
-                        pairs.add(fit(
-                                        pair,
-                                        source,
-                                        scales,
-                                        name -> Objects.requireNonNull(moments.get(name.expert())),
-                                        made,
-                                        linears)
-                                .report(Set.of()));
+                        fitted.add(fit(
+                                pair,
+                                source,
+                                scales,
+                                name -> Objects.requireNonNull(moments.get(name.expert())),
+                                made,
+                                linears));
                     }
                 }
             } finally {
                 moments.values().forEach(PairedMoments::close);
             }
+            progress.stage(Stage.FORWARD);
+            Set<LayerLinear> takenBack =
+                    guard.judge(input, scales, layers(source, scales, made, original, placed), made, linears);
+            stream.heldBack().ifPresent(held -> progress.forwarded(held.tokens(), 0));
+            for (FittedPair pair : fitted) {
+                pairs.add(pair.report(takenBack));
+            }
         }
-        progress.stage(Stage.FORWARD);
         stream.mlp(original, layers(source, scales, made, original, placed));
         return counted;
     }
@@ -171,7 +178,7 @@ public final class LayerFitter {
                     choice.loss(),
                     loss,
                     choice.identityLoss(),
-                    !takenBack.isEmpty());
+                    readers.stream().anyMatch(takenBack::contains));
         }
     }
 

@@ -124,16 +124,19 @@ final class PairScales {
         return folded;
     }
 
-    /** The vectors as the output holds them, fp16 bits: biases of norms divided by the scale of their channels. */
-    Map<LayerVector, short[]> foldedVectors() {
-        Map<LayerVector, short[]> folded = new EnumMap<>(LayerVector.class);
+    /** The vectors as the output holds them: biases of norms divided by the scale of their channels. */
+    Map<LayerVector, float[]> foldedVectors() {
+        Map<LayerVector, float[]> folded = new EnumMap<>(LayerVector.class);
         source.vectors().forEach((kind, values) -> {
             float[] scale = scaleOf(kind).orElse(ones(values.length));
-            short[] halves = new short[values.length];
-            for (int i = 0; i < halves.length; i++) {
-                halves[i] = Float.floatToFloat16(values[i] / scale[i]);
+            float[] held = new float[values.length];
+            for (int i = 0; i < held.length; i++) {
+                held[i] = values[i] / scale[i];
+                if (!source.single().contains(kind)) {
+                    held[i] = Half.round(held[i]);
+                }
             }
-            folded.put(kind, halves);
+            folded.put(kind, held);
         });
         return folded;
     }

@@ -71,7 +71,8 @@ class PairScalesTest {
                 "olmoe",
                 "phimoe",
                 "deepseek2-lite",
-                "deepseek2"
+                "deepseek2",
+                "deepseek3"
             })
     void a_layer_scaled_by_powers_of_two_is_the_same_but_for_the_order_of_its_sums(String model) {
         try (Checkpoint checkpoint = open(model)) {
@@ -96,6 +97,7 @@ class PairScalesTest {
         "olmoe, 1e-5",
         "phimoe, 8e-3",
         "deepseek2-lite, 1e-5",
+        "deepseek3, 1e-5",
         // Its scores are large, and its experts' outputs count 2.5 times: each scale alone moves it by 2e-5 at most.
         "deepseek2, 1e-4"
     })

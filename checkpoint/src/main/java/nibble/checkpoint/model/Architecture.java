@@ -68,6 +68,11 @@ public class Architecture {
         return modelType;
     }
 
+    /** Whether {@code model_type} means this one. */
+    boolean isType(String name) {
+        return name.equals(modelType);
+    }
+
     /** Returns {@code general.architecture} of a GGUF file, with which its metadata keys begin. */
     public final String ggufName() {
         return gguf.name();
@@ -219,6 +224,19 @@ public class Architecture {
 
     /** The experts that layers have; empty for one MLP in all. */
     Optional<Experts> experts(ConfigKeys keys) {
+        return Optional.empty();
+    }
+
+    /** Returns whether experts are chosen by sigmoids with a bias, as a GGUF file says by a key. */
+    public boolean correctsChoice() {
+        return false;
+    }
+
+    /**
+     * Returns the key that says how many layers the files have behind those of the decoder, which no text needs; empty
+     * where there are none. They predict further tokens.
+     */
+    public Optional<String> furtherLayersKey() {
         return Optional.empty();
     }
 

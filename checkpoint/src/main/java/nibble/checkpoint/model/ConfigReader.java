@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Optional;
 import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.Rope;
+import nibble.checkpoint.model.quantization.Fp8Config;
 import nibble.checkpoint.model.quantization.QuantizationConfig;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
@@ -79,8 +80,9 @@ final class ConfigReader {
                 bos.isEmpty() ? -1 : bos.getFirst(),
                 eos,
                 keys.object("quantization_config")
-                        .filter(object -> !architecture.readsAsDense(
-                                object.path("quant_method").asText()))
+                        .filter(object -> !Fp8Config.isRead(object)
+                                && !architecture.readsAsDense(
+                                        object.path("quant_method").asText()))
                         .map(object -> QuantizationConfig.read(configJson, object)),
                 json);
     }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
+import nibble.checkpoint.gguf.GgufLatent;
 import nibble.checkpoint.gguf.GgufValue;
 import nibble.checkpoint.gguf.GgufValue.F32;
 import nibble.checkpoint.gguf.GgufValue.Flag;
@@ -75,21 +76,38 @@ final class ArchitectureMetadata {
         config.experts().ifPresent(experts -> {
             pairs.put("leading_dense_block_count", new U32(experts.denseLayers().size()));
             pairs.put("expert_shared_count", new U32(experts.shared().width() / experts.width()));
-            if (config.json().path("routed_scaling_factor").isNumber()) {
+            if (experts.choice().corrected()
+                    || config.json().path("routed_scaling_factor").isNumber()) {
                 pairs.put(
                         "expert_weights_scale", new F32((float) experts.choice().factor()));
             }
-            if (config.json().path("scoring_func").isTextual()) {
+            if (experts.choice().corrected()) {
+                // Softmax is what a file means that does not say it.
+                pairs.put("expert_gating_func", new U32(GgufLatent.SIGMOID));
+                if (experts.choice().normalized()) {
+                    pairs.put("expert_weights_norm", new Flag(true));
+                }
+            } else if (config.json().path("scoring_func").isTextual()) {
                 pairs.put("expert_gating_func", new U32(1));
             }
+            groups(experts.choice());
         });
-        count("n_group", "expert_group_count");
-        count("topk_group", "expert_group_used_count");
         for (String rope : List.of("rope_parameters", "rope_scaling")) {
             JsonNode scale = config.json().path(rope).path("mscale_all_dim");
             if (scale.isNumber()) {
                 pairs.put("rope.scaling.yarn_log_multiplier", new F32((float) (0.1 * scale.doubleValue())));
             }
+        }
+    }
+
+    /** Where all are in one group, as the config says it. */
+    private void groups(Experts.Choice choice) {
+        if (choice.corrected()) {
+            pairs.put("expert_group_count", new U32(choice.groups()));
+            pairs.put("expert_group_used_count", new U32(choice.chosenGroups()));
+        } else {
+            count("n_group", "expert_group_count");
+            count("topk_group", "expert_group_used_count");
         }
     }
 

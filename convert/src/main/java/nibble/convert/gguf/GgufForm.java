@@ -59,6 +59,9 @@ final class GgufForm {
                             + " without experts has no form in GGUF, where all layers of \"" + traits.name()
                             + "\" have them");
         }
+        if (experts.choice().corrected()) {
+            return;
+        }
         if (experts.choice().groups() != experts.choice().chosenGroups()) {
             throw none(
                     source,
