@@ -61,7 +61,7 @@ public final class LayerFitter {
         HeldOutGuard guard = new HeldOutGuard(config, source, original, stream);
         @Nullable ExpertTokens seen = null;
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
-            for (ScalePair pair : ScalePair.of(source.names())) {
+            for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
                 if (source.router().isPresent()
                         && pair.readers(source.names()).getFirst().expert().isPart()) {
                     continue;
@@ -92,7 +92,7 @@ public final class LayerFitter {
                 switch (pair.kind()) {
                     case VALUE_OUTPUT -> stream.attention(original, layers);
                     case UP_DOWN -> stream.mlp(original, layers);
-                    case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> {}
+                    case ATTENTION_NORM, PARALLEL_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> {}
                 }
             }
             if (source.router().isPresent()) {
@@ -135,7 +135,7 @@ public final class LayerFitter {
                     more -> progress.forwarded(more, 0));
             List<FittedPair> fitted = new ArrayList<>();
             try {
-                for (ScalePair pair : ScalePair.of(source.names())) {
+                for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
                     if (pair.input() == input) {
                         fitted.add(fit(
                                 pair,
