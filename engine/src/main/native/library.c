@@ -49,8 +49,8 @@ EXPORT i64 nibble_interface(void) { return INTERFACE; }
 /* The form of activations that rows of a GGUF type take, or codes by rows. */
 EXPORT i64 nibble_form(i64 set, i64 way, i64 type) {
 #if defined(__x86_64__)
-    if (set == 1 && way) {
-        return wide_form(type);
+    if (way) {
+        return set == 1 ? wide_form(type) : avx2_form(type);
     }
 #endif
     return type == CODES_BY_ROWS ? IN_PAIRS : IN_ORDER;
