@@ -36,8 +36,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>{@link LayerExtras} come between: biases behind their linears, norms of heads before rope, norms of what o and
  * down give. How queries and keys turn and what they see is the layer's own ({@link
- * nibble.checkpoint.model.layer.LayerAttention}). {@link ExpertPass} runs experts where they stand in the MLP's place, {@link
- * LatentPass} what is in the place of q, k and v where keys and values come from a narrow vector.
+ * nibble.checkpoint.model.layer.LayerAttention}). {@link ExpertPass} runs experts where they stand in the MLP's place,
+ * {@link LatentPass} what is in the place of q, k and v where keys and values come from a narrow vector.
  */
 public final class Forward implements AutoCloseable {
     private final ModelConfig config;
