@@ -58,7 +58,8 @@ final class HeldOutGuard {
         List<HeldBackStream.Candidate> candidates = new ArrayList<>();
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
             for (LayerLinear name : source.names()) {
-                if (name.input() != input) {
+                boolean beside = source.parallel() && input == LinearInput.QKV && name.input() == LinearInput.GATE_UP;
+                if (name.input() != input && !beside) {
                     continue;
                 }
                 QuantizedLinear plain = source.linear(name).quantize(scales.basis(name), null);

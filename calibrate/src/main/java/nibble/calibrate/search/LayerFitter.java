@@ -62,7 +62,7 @@ public final class LayerFitter {
         HeldOutGuard guard = new HeldOutGuard(config, source, original, stream);
         @Nullable ExpertTokens seen = null;
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
-            for (ScalePair pair : ScalePair.of(source.names())) {
+            for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
                 if (source.router().isPresent()
                         && pair.readers(source.names()).getFirst().expert().isPart()) {
                     continue;
@@ -93,7 +93,7 @@ public final class LayerFitter {
                 switch (pair.kind()) {
                     case VALUE_OUTPUT -> stream.attention(original, layers);
                     case UP_DOWN -> stream.mlp(original, layers);
-                    case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> {}
+                    case ATTENTION_NORM, PARALLEL_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> {}
                 }
             }
             if (source.router().isPresent()) {
@@ -141,7 +141,7 @@ public final class LayerFitter {
                         last && input == LinearInput.DOWN,
                         more -> progress.forwarded(last ? more : 0, 0));
                 try {
-                    for (ScalePair pair : ScalePair.of(source.names())) {
+                    for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
                         if (pair.input() == input && (input == LinearInput.GATE_UP || turn.contains(pair.expert()))) {
                             fitted.add(fit(
                                     pair,

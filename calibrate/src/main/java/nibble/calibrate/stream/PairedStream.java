@@ -192,7 +192,7 @@ public final class PairedStream implements AutoCloseable {
             switch (input) {
                 // The rest of the original's half layer is known already; the quantized one's is not.
                 case O -> forward.endAttention(layer, before);
-                case DOWN -> forward.endMlp(layer, before);
+                case DOWN -> forward.endMlp(layer, before, sequences);
                 case QKV, QUERY_LATENT, KEY_VALUE_LATENT, GATE_UP -> {}
             }
         });
@@ -262,7 +262,7 @@ public final class PairedStream implements AutoCloseable {
                 });
             });
             if (moves) {
-                forward.mlp(layer, before);
+                forward.mlp(layer, before, sequences);
             }
         });
     }
@@ -309,7 +309,7 @@ public final class PairedStream implements AutoCloseable {
         heldBack.ifPresent(held -> held.mlp(fp, made));
         for (int i = 0; i < quantized.size(); i++) {
             DecoderLayer layer = made.get(quantized.member(i));
-            quantized.use(i, true, (forward, hidden, _) -> forward.mlp(layer, hidden));
+            quantized.use(i, true, (forward, hidden, sequences) -> forward.mlp(layer, hidden, sequences));
         }
     }
 
