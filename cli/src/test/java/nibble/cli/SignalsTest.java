@@ -67,8 +67,8 @@ class SignalsTest {
     void a_signal_while_layers_are_made_keeps_them(String signal, int code) throws Exception {
         Shell.Ended ended = stopped(
                 signal,
-                "$N quantize $T $F/out --calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64 --steps 3"
-                        + " --threads 1",
+                "$N quantize $T $F/out --calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64"
+                        + " --steps 3 --threads 1",
                 "grep -qs entry..{.layer $F/.out.unfinished/journal.jsonl");
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(code);
         assertThat(ended.err())
@@ -83,7 +83,8 @@ class SignalsTest {
     void a_signal_lets_a_server_finish_its_texts(String signal, int code) throws Exception {
         assumeTrue(shell.run("curl --version").exitCode() == 0, "curl is not installed");
         Shell.Ended ended = shell.run("""
-            set -m; env --default-signal=INT,TERM NIBBLE_JAVA_OPTS= $N serve $M --port 0 --threads 1 >$F/o 2>$F/e & p=$!
+            set -m
+            env --default-signal=INT,TERM NIBBLE_JAVA_OPTS= $N serve $M --port 0 --threads 1 >$F/o 2>$F/e & p=$!
             for i in $(seq 3000); do grep -qs http $F/o && break; sleep 0.02; done
             json="Content-Type: application/json" url=$(cat $F/o)/v1/completions
             curl -sN -H "$json" -d '{"prompt":"The","max_tokens":1500,"ignore_eos":true,"stream":true}' $url >$F/text & c=$!

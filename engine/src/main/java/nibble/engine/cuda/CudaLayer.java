@@ -33,9 +33,9 @@ import nibble.pack.layout.AwqLayout;
 
 /**
  * A decoder layer in device memory: four groups, one for each input, those of q, k, v and what is in their place
- * together, and where there are experts one for what chooses
- * them. Linears of an input that have one type are one matrix, those of each expert by themselves. Routed experts may stay
- * on the host. The place can be filled again with another layer that fits. Owns its buffers.
+ * together, and where there are experts one for what chooses them. Linears of an input that have one type are one
+ * matrix, those of each expert by themselves. Routed experts may stay on the host. The place can be filled again with
+ * another layer that fits. Owns its buffers.
  */
 final class CudaLayer implements AutoCloseable {
     /** Matrices begin at multiples of this. */
