@@ -87,7 +87,8 @@ class SignalsTest {
             env --default-signal=INT,TERM NIBBLE_JAVA_OPTS= $N serve $M --port 0 --threads 1 >$F/o 2>$F/e & p=$!
             for i in $(seq 3000); do grep -qs http $F/o && break; sleep 0.02; done
             json="Content-Type: application/json" url=$(cat $F/o)/v1/completions
-            curl -sN -H "$json" -d '{"prompt":"The","max_tokens":1500,"ignore_eos":true,"stream":true}' $url >$F/text & c=$!
+            body='{"prompt":"The","max_tokens":1500,"ignore_eos":true,"stream":true}'
+            curl -sN -H "$json" -d "$body" $url >$F/text & c=$!
             for i in $(seq 3000); do grep -qs data $F/text && break; sleep 0.02; done
             kill -%s -$p
             for i in $(seq 3000); do grep -qs stopping $F/e && break; sleep 0.02; done
