@@ -101,7 +101,7 @@ class EveryMixtureTest {
             assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(awq.resolve("model.safetensors"));
         }
         TinyModel.run("generate", awq, "--prompt", "The ", "--max-new-tokens", "4");
-        JsonNode plan = TinyModel.json("plan", model, "--group-size", "32", "--method", "awq", "--json", "-");
+        JsonNode plan = TinyModel.plan(model, folder.resolve("text.txt"), "--method", "awq");
         assertThat(plan.get("weight_file_bytes").asLong()).isEqualTo(Files.size(awq.resolve("model.safetensors")));
     }
 

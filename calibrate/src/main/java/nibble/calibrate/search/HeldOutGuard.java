@@ -58,12 +58,13 @@ final class HeldOutGuard {
         List<HeldBackStream.Candidate> candidates = new ArrayList<>();
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
             for (LayerLinear name : source.names()) {
-                if (name.input() != input) {
+                boolean beside = source.parallel() && input == LinearInput.QKV && name.input() == LinearInput.GATE_UP;
+                if (name.input() != input && !beside) {
                     continue;
                 }
                 QuantizedLinear plain = source.linear(name).quantize(scales.basis(name), null);
                 rounded.put(name, plain);
-                candidates.add(new HeldBackStream.Candidate(name, placed.weights(name, plain)));
+                candidates.add(new HeldBackStream.Candidate(name, placed.weights(name, plain, original)));
             }
             List<HeldBackStream.Errors> errors = errors(held, input, layers, candidates);
             for (int i = 0; i < candidates.size(); i++) {

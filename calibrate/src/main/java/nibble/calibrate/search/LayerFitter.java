@@ -20,6 +20,7 @@ import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.engine.backend.Workers;
+import nibble.engine.quantize.ExpertTurns;
 import nibble.engine.quantize.FitSteps;
 import nibble.engine.quantize.Fitted;
 import nibble.engine.quantize.LinearQuantizer;
@@ -61,7 +62,7 @@ public final class LayerFitter {
         HeldOutGuard guard = new HeldOutGuard(config, source, original, stream);
         @Nullable ExpertTokens seen = null;
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
-            for (ScalePair pair : ScalePair.of(source.names())) {
+            for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
                 if (source.router().isPresent()
                         && pair.readers(source.names()).getFirst().expert().isPart()) {
                     continue;
@@ -92,7 +93,7 @@ public final class LayerFitter {
                 switch (pair.kind()) {
                     case VALUE_OUTPUT -> stream.attention(original, layers);
                     case UP_DOWN -> stream.mlp(original, layers);
-                    case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> {}
+                    case ATTENTION_NORM, PARALLEL_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> {}
                 }
             }
             if (source.router().isPresent()) {
@@ -123,31 +124,37 @@ public final class LayerFitter {
         Experts experts = config.experts(source.layer()).orElseThrow();
         ExpertTokens counted = new ExpertTokens(config, experts, stream.tokens());
         for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
-            progress.stage(Stage.MOMENTS);
             ExpertTokens tokens =
                     input == LinearInput.GATE_UP ? counted : new ExpertTokens(config, experts, stream.tokens());
-            Map<Expert, PairedMoments> moments = stream.expertMoments(
-                    input,
-                    original,
-                    layers(source, scales, made, original, placed),
-                    experts,
-                    tokens,
-                    more -> progress.forwarded(more, 0));
+            List<DecoderLayer> before = layers(source, scales, made, original, placed);
             List<FittedPair> fitted = new ArrayList<>();
-            try {
-                for (ScalePair pair : ScalePair.of(source.names())) {
-                    if (pair.input() == input) {
-                        fitted.add(fit(
-                                pair,
-                                source,
-                                scales,
-                                name -> Objects.requireNonNull(moments.get(name.expert())),
-                                made,
-                                linears));
+            List<List<Expert>> turns = ExpertTurns.of(config, experts.all(), input);
+            for (List<Expert> turn : turns) {
+                boolean last = turn == turns.getLast();
+                progress.stage(Stage.MOMENTS);
+                Map<Expert, PairedMoments> moments = stream.expertMoments(
+                        input,
+                        original,
+                        before,
+                        turn,
+                        tokens,
+                        last && input == LinearInput.DOWN,
+                        more -> progress.forwarded(last ? more : 0, 0));
+                try {
+                    for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
+                        if (pair.input() == input && (input == LinearInput.GATE_UP || turn.contains(pair.expert()))) {
+                            fitted.add(fit(
+                                    pair,
+                                    source,
+                                    scales,
+                                    name -> Objects.requireNonNull(moments.get(name.expert())),
+                                    made,
+                                    linears));
+                        }
                     }
+                } finally {
+                    moments.values().forEach(PairedMoments::close);
                 }
-            } finally {
-                moments.values().forEach(PairedMoments::close);
             }
             progress.stage(Stage.FORWARD);
             Set<LayerLinear> takenBack =
@@ -260,7 +267,7 @@ public final class LayerFitter {
                         linear,
                         there == null
                                 ? original.get(member).weight(linear.linear(), linear.expert())
-                                : placed.weights(linear, there).get(member));
+                                : placed.weights(linear, there, original).get(member));
             }
             layers.add(vectors.toDecoderLayer(weights));
         }

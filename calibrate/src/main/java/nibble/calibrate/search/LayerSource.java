@@ -46,6 +46,7 @@ import org.jspecify.annotations.Nullable;
  * @param single those of them that the output holds in fp32, not in fp16
  * @param stored where each linear's weight lies
  * @param activation of gate and up
+ * @param parallel whether attention and MLP read one norm
  * @param router what chooses experts, where there are some
  */
 public record LayerSource(
@@ -62,6 +63,7 @@ public record LayerSource(
         Set<LayerVector> single,
         Map<LayerLinear, StoredLinear> stored,
         Activation activation,
+        boolean parallel,
         Optional<RouterWeights> router)
         implements AutoCloseable {
 
@@ -129,6 +131,7 @@ public record LayerSource(
                 single,
                 stored,
                 config.architecture().activation(),
+                config.architecture().isParallel(),
                 config.experts(layer).map(experts -> router(checkpoint, experts, layer)));
     }
 

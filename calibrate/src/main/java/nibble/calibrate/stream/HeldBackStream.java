@@ -202,7 +202,7 @@ public final class HeldBackStream {
                 if (attention) {
                     forward.attention(layer, hidden, sequences);
                 } else {
-                    forward.mlp(layer, hidden);
+                    forward.mlp(layer, hidden, sequences);
                 }
             });
         }

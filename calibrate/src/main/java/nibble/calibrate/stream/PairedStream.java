@@ -9,7 +9,6 @@ import java.util.TreeMap;
 import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.Expert;
-import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Backend;
@@ -193,7 +192,7 @@ public final class PairedStream implements AutoCloseable {
             switch (input) {
                 // The rest of the original's half layer is known already; the quantized one's is not.
                 case O -> forward.endAttention(layer, before);
-                case DOWN -> forward.endMlp(layer, before);
+                case DOWN -> forward.endMlp(layer, before, sequences);
                 case QKV, QUERY_LATENT, KEY_VALUE_LATENT, GATE_UP -> {}
             }
         });
@@ -201,26 +200,29 @@ public final class PairedStream implements AutoCloseable {
 
     /**
      * Returns the moments of an input of each expert over the rows that the original's router sends to it, and over
-     * those that fill them up; the caller closes them. For DOWN the original's stream moves on through its half of the
-     * layer. What the outputs lack is not among them: the experts of a token share it.
+     * those that fill them up; the caller closes them. What the outputs lack is not among them: the experts of a token
+     * share it.
      *
      * @param input GATE_UP or DOWN
-     * @param tokens chooses the rows that fill up; counts anew
+     * @param experts whose moments are wanted, none of them twice with the same tokens
+     * @param tokens chooses the rows that fill up
+     * @param moves whether the original's stream moves on through the MLP half of the layer
      */
     public Map<Expert, PairedMoments> expertMoments(
             LinearInput input,
             List<DecoderLayer> fp,
             List<DecoderLayer> made,
-            Experts experts,
+            List<Expert> experts,
             ExpertTokens tokens,
+            boolean moves,
             LongConsumer onTokens) {
         Map<Expert, PairedMoments> moments = new TreeMap<>();
         try {
-            for (Expert expert : experts.all()) {
+            for (Expert expert : experts) {
                 moments.put(expert, devices.pairedMoments(config.width(input, expert), 0));
             }
             for (int i = 0; i < original.size(); i++) {
-                add(new ExpertInputs(input, tokens), fp, made, i, moments);
+                add(new ExpertInputs(input, tokens), fp, made, i, moves, moments);
                 if (original.part(i + 1) != original.part(i)) {
                     moments.values().forEach(PairedMoments::endPart);
                 }
@@ -241,12 +243,12 @@ public final class PairedStream implements AutoCloseable {
             List<DecoderLayer> fp,
             List<DecoderLayer> made,
             int batch,
+            boolean moves,
             Map<Expert, PairedMoments> moments) {
         Backend backend = backends().get(original.member(batch));
         DecoderLayer layer = fp.get(original.member(batch));
         DecoderLayer soFar = made.get(original.member(batch));
         int half = original.part(batch) % 2;
-        boolean moves = inputs.input() == LinearInput.DOWN;
         original.use(batch, moves, (forward, before, sequences) -> {
             ExpertInputs.Side fpSide =
                     new ExpertInputs.Side(forward, layer, forward.input(LinearInput.GATE_UP, layer, before, sequences));
@@ -260,7 +262,7 @@ public final class PairedStream implements AutoCloseable {
                 });
             });
             if (moves) {
-                forward.mlp(layer, before);
+                forward.mlp(layer, before, sequences);
             }
         });
     }
@@ -307,7 +309,7 @@ public final class PairedStream implements AutoCloseable {
         heldBack.ifPresent(held -> held.mlp(fp, made));
         for (int i = 0; i < quantized.size(); i++) {
             DecoderLayer layer = made.get(quantized.member(i));
-            quantized.use(i, true, (forward, hidden, _) -> forward.mlp(layer, hidden));
+            quantized.use(i, true, (forward, hidden, sequences) -> forward.mlp(layer, hidden, sequences));
         }
     }
 

@@ -78,6 +78,13 @@ public record ModelShape(
                     .with("rms_norm_eps", 1e-6)
                     .with("rope_theta", 1e6)
                     .with("rope_scaling", Map.of("rope_type", "linear", "factor", 8.0)),
+            new ModelShape("command-r7b", 4096, 14336, 32, 32, 8, 256_000, 132_096)
+                    .of("Cohere2ForCausalLM", "cohere2")
+                    .with("layer_norm_eps", 1e-5)
+                    .with("logit_scale", 0.25)
+                    .with("sliding_window", 4096)
+                    .with("tie_word_embeddings", true)
+                    .with("rope_theta", 50_000),
             new ModelShape("mixtral-8x7b", 4096, 14336, 32, 32, 8, 32_000, 32_768)
                     .of("MixtralForCausalLM", "mixtral")
                     .with("num_local_experts", 8)

@@ -21,7 +21,8 @@ public final class Architectures {
                     OlmoFamily.ALL,
                     MixtureFamily.ALL,
                     DeepseekFamily.ALL,
-                    GptOssFamily.ALL)
+                    GptOssFamily.ALL,
+                    CohereFamily.ALL)
             .flatMap(List::stream)
             .toList();
 
@@ -32,7 +33,6 @@ public final class Architectures {
             Map.entry("Llama4ForConditionalGeneration", "mixture of experts, layers without rope"),
             Map.entry("PhiForCausalLM", "LayerNorm, biases of all linears"),
             Map.entry("Phi4MMForCausalLM", "several modalities"),
-            Map.entry("CohereForCausalLM", "LayerNorm, attention and MLP side by side"),
             Map.entry("FalconForCausalLM", "LayerNorm, attention and MLP side by side"),
             Map.entry("GPTNeoXForCausalLM", "LayerNorm, attention and MLP side by side"));
 

@@ -15,10 +15,10 @@ import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.GraniteFamily;
-import nibble.checkpoint.model.LayerAttention;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.PhiFamily;
 import nibble.checkpoint.model.layer.LatentAttention;
+import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.model.layer.Rope;
 
@@ -123,7 +123,7 @@ final class ArchitectureMetadata {
         if (llama || isPhi()) {
             pairs.put("rope.dimension_count", new U32(config.rope().width(config.headDim())));
         }
-        boolean gemma = traits.tied() && !architecture.ropeDiffers();
+        boolean gemma = traits.tied() && !architecture.ropeDiffers() && !architecture.isParallel();
         if (!gemma || config.rope().theta() != 10_000) {
             pairs.put("rope.freq_base", new F32((float) config.rope().theta()));
         }
@@ -134,7 +134,10 @@ final class ArchitectureMetadata {
                     .findFirst()
                     .ifPresent(rope -> pairs.put("rope.freq_base_swa", new F32((float) rope.theta())));
         }
-        if (llama) {
+        if (traits.turnsInWindows()) {
+            pairs.put("rope.dimension_count", new U32(config.headDim()));
+        }
+        if (llama || traits.turnsInWindows()) {
             pairs.put("vocab_size", new U32(config.vocabularySize()));
         }
         if (architecture == GraniteFamily.GRANITE_HYBRID) {
@@ -157,7 +160,12 @@ final class ArchitectureMetadata {
 
     private void scaling() {
         switch (config.rope().scaling()) {
-            case Rope.None(), Rope.Llama3 _ -> {}
+            case Rope.None() -> {
+                if (architecture.isParallel()) {
+                    pairs.put("rope.scaling.type", new Text("none"));
+                }
+            }
+            case Rope.Llama3 _ -> {}
             case Rope.Linear(double factor) -> {
                 pairs.put("rope.scaling.type", new Text("linear"));
                 pairs.put("rope.scaling.factor", new F32((float) factor));
@@ -222,7 +230,7 @@ final class ArchitectureMetadata {
         put(GgufTraits.SCORE, m.score());
         put(GgufTraits.EMBEDDING, m.embedding());
         put(GgufTraits.RESIDUAL, m.residual());
-        put(GgufTraits.LOGITS, 1 / m.logits());
+        put(GgufTraits.LOGITS, traits.multipliesLogits() ? m.logits() : 1 / m.logits());
         put(GgufTraits.SCORE_CAP, m.scoreCap());
         put(GgufTraits.LOGIT_CAP, m.logitCap());
     }
