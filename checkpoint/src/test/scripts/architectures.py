@@ -27,6 +27,8 @@ import torch
 from safetensors.torch import save_file
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, PreTrainedConfig
+from transformers.models.cohere import CohereConfig
+from transformers.models.cohere2 import Cohere2Config
 from transformers.models.gemma import GemmaConfig
 from transformers.models.gemma2 import Gemma2Config
 from transformers.models.gemma3 import Gemma3TextConfig
@@ -58,6 +60,10 @@ SMALL = dict(
     pad_token_id=None,
 )
 LONGER = {**SMALL, "max_position_embeddings": 128}
+COHERE = {key: value for key, value in LONGER.items() if key not in ("rms_norm_eps", "pad_token_id")} | {
+    "pad_token_id": 0,
+    "layer_norm_eps": 1e-5,
+}
 QWEN2_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -157,6 +163,14 @@ CONFIGS = {
     ),
     "qwen3-window": Qwen3Config(
         **LONGER, head_dim=16, use_sliding_window=True, sliding_window=7, max_window_layers=1
+    ),
+    "cohere": CohereConfig(**COHERE, logit_scale=0.25),
+    # Layers without a window have no rope either.
+    "cohere2": Cohere2Config(
+        **{**COHERE, "num_hidden_layers": 3},
+        logit_scale=0.5,
+        sliding_window=7,
+        layer_types=["sliding_attention", "full_attention", "sliding_attention"],
     ),
     "seed-oss": SeedOssConfig(**LONGER, head_dim=16, attention_out_bias=True),
 }
@@ -269,6 +283,8 @@ CHANGES = {
     "phi4-mini": with_rope(partial_rotary_factor=0.5, short_factor=[1.0] * 4, long_factor=[1.0] * 4),
     "llama-yarn": with_rope(truncate=True, mscale=1.0),
     "qwen3-window": with_config(layer_types=["full_attention", "full_attention"]),
+    "cohere": without("input_layernorm"),
+    "cohere2": with_config(layer_types=["full_attention"] * 3),
     "seed-oss": without("o_proj.bias"),
 }
 

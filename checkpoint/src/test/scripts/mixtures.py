@@ -10,6 +10,9 @@ The committed files were made with torch 2.13.0 and transformers 5.17.0. expecte
 `-mxfp4` is gpt-oss as it is published: experts in MXFP4, in blocks and scales that are made here. transformers reads
 them back for the expected numbers.
 
+`-fp8` is DeepSeek-V3 as it is published: linears in e4m3, with a scale for each block of rows and columns. The expected
+numbers are of the weights that these two give.
+
 `-fused` is the model before it as transformers writes it with save_original_format=False: experts of a layer in one
 tensor.
 """
@@ -23,6 +26,7 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, Mxfp4Config, PreTrainedConfig
 from transformers.models.deepseek_v2 import DeepseekV2Config
+from transformers.models.deepseek_v3 import DeepseekV3Config
 from transformers.models.gpt_oss import GptOssConfig
 from transformers.models.mixtral import MixtralConfig
 from transformers.models.olmoe import OlmoeConfig
@@ -88,6 +92,27 @@ CONFIGS = {
         topk_group=2,
         routed_scaling_factor=2.5,
     ),
+    # DeepSeek-V3: experts chosen by sigmoids with a bias, of the groups whose two best have the largest sums.
+    "deepseek3": DeepseekV3Config(
+        **LATENT,
+        q_lora_rank=32,
+        n_shared_experts=1,
+        n_group=4,
+        topk_group=2,
+        norm_topk_prob=True,
+        routed_scaling_factor=2.5,
+        first_k_dense_replace=1,
+        rope_parameters={
+            "rope_type": "yarn",
+            "rope_theta": 10000.0,
+            "factor": 4.0,
+            "original_max_position_embeddings": 32,
+            "beta_fast": 4.0,
+            "beta_slow": 1.0,
+            "mscale": 1.0,
+            "mscale_all_dim": 1.0,
+        },
+    ),
     # Two layers with a window, one without; the prompt is longer than the length that rope was made for.
     "gpt-oss": GptOssConfig(
         **{**SMALL, "intermediate_size": 32, "num_hidden_layers": 3},
@@ -128,7 +153,7 @@ CONFIGS = {
 
 
 # Of weights whose 64 tokens are clear, whose experts are, and whose fp32 run is as near as those of the other models.
-SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5, "olmoe": 1, "gpt-oss": 0, "gpt-oss-mxfp4": 1, "deepseek2": 5, "phimoe": 4}
+SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5, "olmoe": 1, "gpt-oss": 0, "gpt-oss-mxfp4": 1, "deepseek2": 5, "deepseek3": 2, "deepseek3-fp8": 4, "phimoe": 4}
 
 
 def fill_experts(model, seed):
@@ -143,6 +168,23 @@ def fill_experts(model, seed):
             parameter.data = (parameter.data * factor).half().float()
         elif name.endswith(("router.weight", "mlp.gate.weight")):
             parameter.data = (parameter.data * 0.3).half().float()
+    generator = torch.Generator().manual_seed(seed)
+    for bias in corrections(model).values():
+        bias.copy_(0.2 * torch.randn(bias.shape, generator=generator))
+
+
+def corrections(model):
+    """What DeepSeek-V3 adds to scores where it chooses, in fp32 also where all else is in fp16."""
+    return {name: buffer for name, buffer in model.named_buffers() if name.endswith("e_score_correction_bias")}
+
+
+def halves(model):
+    """The model in fp16, with its corrections in fp32."""
+    kept = {name: bias.clone() for name, bias in corrections(model).items()}
+    model.half()
+    for name, bias in kept.items():
+        model.get_submodule(name.rpartition(".")[0]).e_score_correction_bias = bias
+    return model
 
 
 def without_router(model):
@@ -152,6 +194,8 @@ def without_router(model):
     for layer in model.model.layers:
         if hasattr(layer.self_attn, "sinks"):
             layer.self_attn.sinks.data.fill_(-50)
+    for bias in corrections(model).values():
+        bias.zero_()
     for name, parameter in model.named_parameters():
         if name.endswith("mlp.gate.weight") or name.endswith("mlp.router.weight") and model.config.model_type == "phimoe":
             parameter.data = torch.flip(parameter.data, (0,))
@@ -215,6 +259,50 @@ def publish(model, out):
     save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
 
 
+FP8_BLOCK = (16, 24)
+
+
+def fp8(model, out):
+    """Writes DeepSeek-V3 with linears in e4m3, the last blocks of a row cut off, and rounds those of the model."""
+    model.config.save_pretrained(out)
+    config = json.loads((out / "config.json").read_text())
+    config["quantization_config"] = {
+        "activation_scheme": "dynamic",
+        "fmt": "e4m3",
+        "quant_method": "fp8",
+        "weight_block_size": list(FP8_BLOCK),
+    }
+    (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+    tensors = {}
+    for name, tensor in model.state_dict().items():
+        layer = name.rpartition(".")[0]
+        if tensor.dim() < 2 or name in ("model.embed_tokens.weight", "lm_head.weight") or layer.endswith("mlp.gate"):
+            tensors[name] = tensor.float() if name.endswith("correction_bias") else tensor.half()
+        elif tensor.dim() == 3:
+            for index, matrix in enumerate(tensor):
+                parts = matrix.chunk(2) if "gate_up" in name else [matrix]
+                names = ["gate_proj", "up_proj"] if "gate_up" in name else ["down_proj"]
+                for part, of in zip(parts, names):
+                    rounded(part, f"{layer}.{index}.{of}.weight", tensors)
+        else:
+            rounded(tensor, name, tensors)
+    save_file(tensors, out / "model.safetensors", metadata={"format": "pt"})
+
+
+def rounded(weight, name, tensors):
+    rows, columns = FP8_BLOCK
+    scales = torch.empty(-(-weight.shape[0] // rows), -(-weight.shape[1] // columns))
+    codes = torch.empty(weight.shape, dtype=torch.float8_e4m3fn)
+    for i in range(scales.shape[0]):
+        for j in range(scales.shape[1]):
+            at = slice(i * rows, (i + 1) * rows), slice(j * columns, (j + 1) * columns)
+            scales[i, j] = weight[at].abs().max() / 448
+            codes[at] = (weight[at] / scales[i, j]).to(torch.float8_e4m3fn)
+            weight[at] = codes[at].float() * scales[i, j]
+    tensors[name] = codes
+    tensors[name + "_scale_inv"] = scales
+
+
 def greedy(model, ids):
     for _ in range(GREEDY):
         best = logits(model, ids)[-1].topk(2)
@@ -225,10 +313,10 @@ def greedy(model, ids):
 
 def main(folder, *names):
     folder = pathlib.Path(folder)
-    for name, config in [*CONFIGS.items(), ("gpt-oss-mxfp4", CONFIGS["gpt-oss"])]:
+    published = [("gpt-oss-mxfp4", CONFIGS["gpt-oss"]), ("deepseek3-fp8", CONFIGS["deepseek3"])]
+    for name, config in [*CONFIGS.items(), *published]:
         if names and name not in names:
             continue
-        published = name.endswith("-mxfp4")
         seed = SEEDS.get(name, 0)
         out = folder / name
         shutil.rmtree(out, ignore_errors=True)
@@ -237,14 +325,18 @@ def main(folder, *names):
         out.mkdir(parents=True)
         fill_experts(model, 50 + seed)
         ids = torch.randint(0, 256, (TOKENS,), generator=torch.Generator().manual_seed(150 + seed))
-        if published:
-            publish(model, out)
+        if name.endswith("-fp8"):
+            with torch.no_grad():
+                fp8(model, out)
         else:
-            model.half().save_pretrained(out)
-        how = {"quantization_config": Mxfp4Config(dequantize=True)} if published else {}
-        model = AutoModelForCausalLM.from_pretrained(
-            out, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager", **how
-        ).float().eval()
+            if name.endswith("-mxfp4"):
+                publish(model, out)
+            else:
+                halves(model).save_pretrained(out)
+            how = {"quantization_config": Mxfp4Config(dequantize=True)} if name.endswith("-mxfp4") else {}
+            model = AutoModelForCausalLM.from_pretrained(
+                out, dtype=torch.float32, attn_implementation="eager", experts_implementation="eager", **how
+            ).float().eval()
         single = logits(model, ids)
         expected = logits(model.double(), ids)
         moved = matters(model, ids, expected, without_router)

@@ -116,6 +116,8 @@ VARIANTS = [
     ("phimoe", {"lm_head_bias": False}, without_head_bias),
     ("phimoe", {"attention_bias": None}, without_attention_biases),
     ("phimoe", {"sliding_window": 5}, unchanged),
+    ("deepseek3", {"norm_topk_prob": False, "topk_method": "noaux_tc", "scoring_func": "sigmoid"}, unchanged),
+    ("deepseek3", {"n_group": 1, "topk_group": 1, "routed_scaling_factor": 1.0}, unchanged),
     ("phimoe", {"rope_parameters": BEYOND, "original_max_position_embeddings": None}, unchanged),
 ]
 
@@ -133,7 +135,7 @@ def main():
             changed = tensors(load_file(FOLDER / model / "model.safetensors"))
             save_file({k: v.contiguous() for k, v in changed.items()}, folder + "/model.safetensors", {"format": "pt"})
             # The usual product of experts has no fp64.
-            how = {"experts_implementation": "eager"} if model == "phimoe" else {}
+            how = {"experts_implementation": "eager"} if model in ("phimoe", "deepseek3") else {}
             loaded, info = AutoModelForCausalLM.from_pretrained(
                 folder, dtype=torch.float32, output_loading_info=True, **how)
             assert not info["missing_keys"] and not info["unexpected_keys"], (model, change, info)

@@ -24,6 +24,16 @@ INLINE u8x32 five_bits(u8x16 q, u32 high) {
 /* Blocks of nibbles, which begin at byte `first`. */
 INLINE void nibble_blocks(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count, i64 bytes,
         i64 first, f32x8 scales) {
+    if (count == 8) {
+        pairs8 factors;
+        pair_factors32(x, k, scales, &factors);
+        UNROLL
+        for (int pair = 0; pair < 4; pair++) {
+            const u8 *q = b + 2 * pair * bytes + first;
+            add_pair(s, x, k, LOAD(u8x16, q), LOAD(u8x16, q + bytes), t, &factors, pair);
+        }
+        return;
+    }
     float factors[8 * TOGETHER];
     factors32(x, k, scales, factors);
     i64 i = 0;
@@ -86,29 +96,33 @@ INLINE void block_IQ4_XS(sums *s, const activations *x, i64 k, const u8 *b, cons
 }
 
 INLINE void block_Q2_K(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
-    float factors[16 * TOGETHER];
+    pairs16 factors;
     u8x16 both = LOAD(u8x16, b);
-    factors16(x, k, CONVERT(f32x16, both & 15) * half(b + 80), factors);
+    pair_factors16(x, k, CONVERT(f32x16, both & 15) * half(b + 80), &factors);
     subtract_minima16(s, x, k, CONVERT(f32x16, both >> 4) * half(b + 82));
+    UNROLL
     for (int h = 0; h < 2; h++) {
         u8x32 q = LOAD(u8x32, b + 16 + 32 * h);
+        UNROLL
         for (int j = 0; j < 4; j++) {
-            add_bytes16(s, x, k + 128 * h + 32 * j, q >> (u8)(2 * j) & 3, factors + 8 * h + 2 * j, j & 1);
+            add_bytes16(s, x, k, q >> (u8)(2 * j) & 3, &factors, 4 * h + j);
         }
     }
 }
 
 INLINE void block_Q3_K(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
-    float factors[16 * TOGETHER];
+    pairs16 factors;
     f32x16 scales = scales_Q3_K(b);
-    factors16(x, k, scales, factors);
+    pair_factors16(x, k, scales, &factors);
     subtract_minima16(s, x, k, scales * 4);
     u8x32 high = LOAD(u8x32, b);
+    UNROLL
     for (int h = 0; h < 2; h++) {
         u8x32 q = LOAD(u8x32, b + 32 + 32 * h);
+        UNROLL
         for (int j = 0; j < 4; j++) {
             u8x32 v = (q >> (u8)(2 * j) & 3) | (high >> (u8)(4 * h + j) & 1) << 2;
-            add_bytes16(s, x, k + 128 * h + 32 * j, v, factors + 8 * h + 2 * j, j & 1);
+            add_bytes16(s, x, k, v, &factors, 4 * h + j);
         }
     }
 }
@@ -118,6 +132,7 @@ INLINE void block_Q4_K(sums *s, const activations *x, i64 k, const u8 *b, const 
     f32x8 scales;
     subtract_minima32(s, x, k, scales_Q45_K(b, &scales));
     factors32(x, k, scales, factors);
+    UNROLL
     for (int j = 0; j < 4; j++) {
         add_nibbles64(s, x, k + 64 * j, LOAD(u8x32, b + 16 + 32 * j), t, factors + 2 * j);
     }
@@ -129,6 +144,7 @@ INLINE void block_Q5_K(sums *s, const activations *x, i64 k, const u8 *b, const 
     subtract_minima32(s, x, k, scales_Q45_K(b, &scales));
     factors32(x, k, scales, factors);
     u8x32 high = LOAD(u8x32, b + 16);
+    UNROLL
     for (int j = 0; j < 4; j++) {
         u8x32 q = LOAD(u8x32, b + 48 + 32 * j);
         u8x32 low = (q & 15) | (high >> (u8)(2 * j) & 1) << 4;
@@ -139,18 +155,20 @@ INLINE void block_Q5_K(sums *s, const activations *x, i64 k, const u8 *b, const 
 }
 
 INLINE void block_Q6_K(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
-    float factors[16 * TOGETHER];
+    pairs16 factors;
     f32x16 scales = CONVERT(f32x16, LOAD(i8x16, b + 192)) * half(b + 208);
-    factors16(x, k, scales, factors);
+    pair_factors16(x, k, scales, &factors);
     subtract_minima16(s, x, k, scales * 32);
+    UNROLL
     for (int h = 0; h < 2; h++) {
         u8x32 first = LOAD(u8x32, b + 64 * h);
         u8x32 second = LOAD(u8x32, b + 64 * h + 32);
         u8x32 high = LOAD(u8x32, b + 128 + 32 * h);
+        UNROLL
         for (int j = 0; j < 4; j++) {
             u8x32 q = j % 2 == 0 ? first : second;
             u8x32 v = (j < 2 ? q & 15 : q >> 4) | (high >> (u8)(2 * j) & 3) << 4;
-            add_bytes16(s, x, k + 128 * h + 32 * j, v, factors + 8 * h + 2 * j, j & 1);
+            add_bytes16(s, x, k, v, &factors, 4 * h + j);
         }
     }
 }

@@ -6,9 +6,11 @@
 /*
  *   IN_ORDER   as fp32.h and int8.h have it
  *   IN_PAIRS   the same, but each 32 has its even columns before its odd ones
+ *   IN_TWOS    as IN_ORDER, but of each two blocks of 32 the first halves come before the second ones; a last block
+ *              without another is in order
  *   BY_HALVES  and the others are those of wide.h
  */
-enum { IN_ORDER, IN_PAIRS, BY_HALVES, NATURAL, BY_PAIRS, PAIRS_BY_HALVES };
+enum { IN_ORDER, IN_PAIRS, IN_TWOS, BY_HALVES, NATURAL, BY_PAIRS, PAIRS_BY_HALVES };
 
 /* Codes by rows, as if they were a GGUF type. */
 #define CODES_BY_ROWS 102
@@ -22,7 +24,16 @@ INLINE i64 prepared_floats(i64 way, i64 form, i64 columns) {
     return 16 + (form >= BY_HALVES ? whole256(columns) : values + columns / 32 + columns / 16);
 }
 
-/* The form that rows of a GGUF type take of activations in bytes where there is wide.h. */
+/* The form that rows of a GGUF type take of activations in bytes with AVX2. */
+INLINE i64 avx2_form(i64 type) {
+    switch (type) {
+        case 2: case 3: case 20: case 23: return IN_TWOS; /* Q4_0, Q4_1, IQ4_NL, IQ4_XS */
+        case CODES_BY_ROWS: return IN_PAIRS;
+        default: return IN_ORDER;
+    }
+}
+
+/* The form that they take where there is wide.h. */
 INLINE i64 wide_form(i64 type) {
     switch (type) {
         case 2: case 3: case 20: return BY_HALVES; /* Q4_0, Q4_1, IQ4_NL */

@@ -19,8 +19,10 @@ void NAME(prepare)(i64 form, i64 columns, const float *x, float *to) {
     i8 *bytes = (i8 *)to;
     for (i64 k = 0; k < columns; k += 32) {
         quantized q = quantize(x + k, form == IN_PAIRS);
-        STORE(bytes + k, q.first);
-        STORE(bytes + k + 16, q.second);
+        int in_twos = form == IN_TWOS && k / 64 * 64 + 64 <= columns;
+        i64 first = in_twos ? k / 64 * 64 + k % 64 / 2 : k;
+        STORE(bytes + first, q.first);
+        STORE(bytes + first + (in_twos ? 32 : 16), q.second);
         scales[k / 32] = q.scale;
         sums32[k / 32] = q.first_sum + q.second_sum;
         sums16[k / 16] = q.first_sum;

@@ -3,13 +3,8 @@
  * processor has. Needs no other library, so that one file serves every C library of a system.
  */
 #include "forms.h"
+#include "guard.h"
 #include "matrix.h"
-
-#if defined(_WIN32)
-#define EXPORT __declspec(dllexport)
-#else
-#define EXPORT __attribute__((visibility("default")))
-#endif
 
 /* SHA-256 of the sources that this file was made from; NativeSourcesTest compares it with theirs. */
 EXPORT const char nibble_sources[] = "nibble-sources:" SOURCES;
@@ -43,14 +38,14 @@ SETS(DECLARE)
     } while (0)
 
 /* The number of what the functions here take: NativeLibrary has the same. Whoever changes one changes both. */
-#define INTERFACE 5
+#define INTERFACE 6
 EXPORT i64 nibble_interface(void) { return INTERFACE; }
 
 /* The form of activations that rows of a GGUF type take, or codes by rows. */
 EXPORT i64 nibble_form(i64 set, i64 way, i64 type) {
 #if defined(__x86_64__)
-    if (set == 1 && way) {
-        return wide_form(type);
+    if (way) {
+        return set == 1 ? wide_form(type) : avx2_form(type);
     }
 #endif
     return type == CODES_BY_ROWS ? IN_PAIRS : IN_ORDER;
@@ -220,9 +215,6 @@ EXPORT i64 nibble_tiles(void) {
 }
 #endif
 #elif defined(__linux__)
-/* From whichever C library the process has. */
-unsigned long getauxval(unsigned long type);
-
 EXPORT i64 nibble_set(void) { return getauxval(16) >> 20 & 1; }
 #else
 /* All of Apple's 64-bit processors since the first of a Mac have dot products. */

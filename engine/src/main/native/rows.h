@@ -5,10 +5,11 @@
 /* How far ahead of its loads a row is fetched, in bytes. */
 #define AHEAD 4096
 
-#define ROWS(type, elements, bytes, values, is_signed)                                                                 \
+#define ROWS(type, elements, bytes, values, is_signed, twos)                                                           \
     INLINE void row_##type(const u8 *b, i64 columns, const float *x, i64 stride, int rows, float *out, i64 outputs) {  \
         const table t = tabled(values, is_signed);                                                                     \
         activations a = prepared(x, columns, stride, rows);                                                            \
+        take_twos(&a, twos);                                                                                           \
         sums s = {};                                                                                                   \
         i64 k = 0;                                                                                                     \
         for (; k + 256 <= columns; k += 256, b += 256 / elements * bytes) {                                            \
@@ -39,15 +40,15 @@
         }                                                                                                              \
     }
 
-ROWS(Q4_0, 32, 18, PLAIN, 0)
-ROWS(Q4_1, 32, 20, PLAIN, 0)
-ROWS(Q5_0, 32, 22, PLAIN, 0)
-ROWS(Q5_1, 32, 24, PLAIN, 0)
-ROWS(Q8_0, 32, 34, PLAIN, 0)
-ROWS(IQ4_NL, 32, 18, IQ4, 1)
-ROWS(IQ4_XS, 256, 136, IQ4, 1)
-ROWS(Q2_K, 256, 84, PLAIN, 0)
-ROWS(Q3_K, 256, 110, PLAIN, 0)
-ROWS(Q4_K, 256, 144, PLAIN, 0)
-ROWS(Q5_K, 256, 176, PLAIN, 0)
-ROWS(Q6_K, 256, 210, PLAIN, 0)
+ROWS(Q4_0, 32, 18, PLAIN, 0, 1)
+ROWS(Q4_1, 32, 20, PLAIN, 0, 1)
+ROWS(Q5_0, 32, 22, PLAIN, 0, 0)
+ROWS(Q5_1, 32, 24, PLAIN, 0, 0)
+ROWS(Q8_0, 32, 34, PLAIN, 0, 0)
+ROWS(IQ4_NL, 32, 18, IQ4, 1, 1)
+ROWS(IQ4_XS, 256, 136, IQ4, 1, 1)
+ROWS(Q2_K, 256, 84, PLAIN, 0, 0)
+ROWS(Q3_K, 256, 110, PLAIN, 0, 0)
+ROWS(Q4_K, 256, 144, PLAIN, 0, 0)
+ROWS(Q5_K, 256, 176, PLAIN, 0, 0)
+ROWS(Q6_K, 256, 210, PLAIN, 0, 0)

@@ -36,6 +36,11 @@ INLINE f32x8 scales_IQ4_XS(const u8 *b) {
 /* The fp16 numbers at the same place of up to eight blocks, zeros behind them. */
 INLINE f32x8 halves_of(const u8 *b, i64 bytes, i64 count) {
     typedef VECTOR(f16, 16) f16x8;
+    if (count == 8) {
+        VECTOR(u16, 16) all = {LOAD(u16, b), LOAD(u16, b + bytes), LOAD(u16, b + 2 * bytes), LOAD(u16, b + 3 * bytes),
+            LOAD(u16, b + 4 * bytes), LOAD(u16, b + 5 * bytes), LOAD(u16, b + 6 * bytes), LOAD(u16, b + 7 * bytes)};
+        return CONVERT(f32x8, (f16x8)all);
+    }
     u64 words[2] = {};
     for (i64 i = 0; i < count; i++) {
         words[i / 4] |= (u64)LOAD(u16, b + i * bytes) << 16 * (i % 4);

@@ -20,7 +20,15 @@ typedef struct {
 INLINE void factors32(const activations *to, i64 k, f32x8 scales, float factors[8]) {
     STORE(to->scales + k / 32, scales);
 }
-INLINE void factors16(const activations *to, i64 k, f32x16 scales, float factors[16]) {
+
+typedef struct {
+    char none;
+} pairs8, pairs16;
+
+INLINE void pair_factors32(const activations *to, i64 k, f32x8 scales, pairs8 *factors) {
+    STORE(to->scales + k / 32, scales);
+}
+INLINE void pair_factors16(const activations *to, i64 k, f32x16 scales, pairs16 *factors) {
     STORE(to->scales + k / 16, scales);
 }
 INLINE void subtract_minima32(sums *s, const activations *to, i64 k, f32x8 minima) {
@@ -43,6 +51,13 @@ INLINE void add_two_nibbles(
     add_nibbles(s, to, k, q, t, factors);
     add_nibbles(s, to, k + 32, next, t, factors);
 }
+INLINE void add_pair(
+        sums *s, const activations *to, i64 k, u8x16 q, u8x16 next, const table *t, const pairs8 *factors, int pair) {
+    put(to, k + 64 * pair, q & 15, t);
+    put(to, k + 64 * pair + 16, q >> 4, t);
+    put(to, k + 64 * pair + 32, next & 15, t);
+    put(to, k + 64 * pair + 48, next >> 4, t);
+}
 INLINE void add_nibbles64(sums *s, const activations *to, i64 k, u8x32 q, const table *t, const float *factors) {
     STORE(to->codes + k, q & 15);
     STORE(to->codes + k + 32, q >> 4);
@@ -53,6 +68,6 @@ INLINE void add_bytes(sums *s, const activations *to, i64 k, u8x32 v, const floa
 INLINE void add_signed(sums *s, const activations *to, i64 k, i8x32 v, const float *factor, int turn) {
     STORE(to->codes + k, v);
 }
-INLINE void add_bytes16(sums *s, const activations *to, i64 k, u8x32 v, const float *factors, int turn) {
-    STORE(to->codes + k, v);
+INLINE void add_bytes16(sums *s, const activations *to, i64 k, u8x32 v, const pairs16 *factors, int pair) {
+    STORE(to->codes + k + 32 * pair, v);
 }

@@ -157,6 +157,18 @@ INLINE i32x8 dot(i32x8 sum, u8x32 u, i8x32 x) {
 #endif
 }
 
+/* The products of two pairs of vectors as `dot` sums them up; bytes of `u` and `v` are below 64. */
+INLINE i32x8 dot_both(u8x32 u, i8x32 x, u8x32 v, i8x32 y) {
+#if defined(__x86_64__) && !defined(__AVX512VNNI__)
+    /* Four products fit 16 bits. */
+    __m256i fours = _mm256_add_epi16(
+            _mm256_maddubs_epi16((__m256i)u, (__m256i)x), _mm256_maddubs_epi16((__m256i)v, (__m256i)y));
+    return (i32x8)_mm256_madd_epi16(fours, _mm256_set1_epi16(1));
+#else
+    return dot(dot((i32x8){}, u, x), v, y);
+#endif
+}
+
 /* The same for signed bytes. */
 INLINE i32x8 signed_dot(i32x8 sum, i8x32 v, i8x32 x) {
 #if defined(__x86_64__)

@@ -1,12 +1,16 @@
 package nibble.calibrate;
 
+import java.util.List;
 import java.util.function.IntToDoubleFunction;
 import nibble.calibrate.search.ScaleSearch;
 import nibble.calibrate.search.Work;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.engine.cuda.CudaCalibration;
+import nibble.engine.quantize.ExpertTurns;
 import nibble.engine.quantize.FitSteps;
 import nibble.pack.QuantizationSpec;
 
@@ -70,18 +74,27 @@ final class FittingCost {
     /** Most elements that moments of an input take, and C twice more with its factor in fp64. */
     long momentElements() {
         long most = 0;
-        // Those of all experts are there together, and one at a time is factorized.
-        long[] ofExperts = new long[2];
         for (StoredLinear reader : Work.readers(config)) {
             long in = reader.inFeatures();
             long rows = addsToStream(reader) ? config.hiddenSize() : in;
-            long moments = in * (in + 2 * rows);
-            if (reader.module().expert().isPart()) {
-                int kind = reader.linear().input() == LinearInput.DOWN ? 1 : 0;
-                ofExperts[kind] += moments;
-                moments = ofExperts[kind];
+            if (!reader.module().expert().isPart()) {
+                most = Math.max(most, in * (in + 2 * rows) + 6 * in * in);
             }
-            most = Math.max(most, moments + 6 * in * in);
+        }
+        // Those of a turn's experts are there together, and one at a time is factorized.
+        List<Expert> experts =
+                config.experts(config.layers() - 1).map(Experts::all).orElse(List.of());
+        for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
+            for (List<Expert> turn : ExpertTurns.of(config, experts, input)) {
+                long moments = 0;
+                long widest = 0;
+                for (Expert expert : turn) {
+                    long in = config.width(input, expert);
+                    moments += 3 * in * in;
+                    widest = Math.max(widest, in);
+                }
+                most = Math.max(most, moments + 6 * widest * widest);
+            }
         }
         return most;
     }

@@ -26,11 +26,13 @@ import nibble.files.output.StopSignal;
 import nibble.pack.QuantizationSpec;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** What method best reports of plain rounding and of AWQ is what those methods report. */
 class FitReportTest {
-    private static final Path MODEL =
-            Path.of("..", "checkpoint", "src", "test", "resources", "architectures", "smollm");
+    private static final Path MODELS = Path.of("..", "checkpoint", "src", "test", "resources", "architectures");
+    private static final Path MODEL = MODELS.resolve("smollm");
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -46,7 +48,11 @@ class FitReportTest {
     }
 
     private List<QuantizationReport.Linear> linears(Method method, int[][] blocks) {
-        try (Checkpoint source = Checkpoint.open(MODEL);
+        return linears(MODEL, method, blocks);
+    }
+
+    private List<QuantizationReport.Linear> linears(Path model, Method method, int[][] blocks) {
+        try (Checkpoint source = Checkpoint.open(model);
                 Backend backend = Backends.open("cpu", 2)) {
             return CheckpointQuantizer.quantize(
                             new QuantizationJob(
@@ -144,7 +150,33 @@ class FitReportTest {
     /** Fourteen tokens say nothing of 96 columns: on other text the fit is worse than plain rounding. */
     @Test
     void a_linear_that_is_worse_on_text_it_has_not_seen_is_taken_back() {
-        List<QuantizationReport.Linear> linears = linears(Method.BEST, blocks(8, 2));
+        assertWorseOnesAreTakenBack(linears(Method.BEST, blocks(8, 2)));
+    }
+
+    /** Gate, up and down of experts too, of which some are not chosen by any token that is held back. */
+    @ParameterizedTest
+    @ValueSource(strings = {"mixtral", "qwen2-moe"})
+    void so_is_one_of_an_expert(String model) {
+        List<QuantizationReport.Linear> ofExperts = linears(MODELS.resolve(model), Method.BEST, blocks(8, 2)).stream()
+                .filter(linear -> linear.name().contains("expert"))
+                .toList();
+        assertThat(ofExperts).hasSizeGreaterThan(12);
+        assertWorseOnesAreTakenBack(ofExperts);
+    }
+
+    /** Outputs of other rows, or of another expert's weights, would be off by about their own size. */
+    @Test
+    void held_out_errors_of_experts_are_small_and_most_of_their_fits_stay() {
+        List<QuantizationReport.Fit> fits = linears(MODELS.resolve("mixtral"), Method.BEST, blocks(16, 40)).stream()
+                .filter(linear -> linear.name().contains("expert"))
+                .map(linear -> Objects.requireNonNull(linear.fit()))
+                .toList();
+        assertThat(fits).allSatisfy(fit -> assertThat(fit.heldOutError()).isLessThan(0.2));
+        assertThat(fits.stream().filter(QuantizationReport.Fit::takenBack).count())
+                .isLessThan(fits.size() / 3);
+    }
+
+    private static void assertWorseOnesAreTakenBack(List<QuantizationReport.Linear> linears) {
         assertThat(linears)
                 .anyMatch(linear -> Objects.requireNonNull(linear.fit()).takenBack());
         for (QuantizationReport.Linear linear : linears) {

@@ -114,7 +114,10 @@ public final class Checkpoint implements AutoCloseable {
             ModelConfig config = ModelConfig.read(configJson);
             List<Finding> remarks = new ArrayList<>();
             SequencedMap<String, StoredTensor> tensors = WrappedNames.ofText(
-                    config, folder, WeightFiles.map(folder, FolderNames.of(folder), arena), remarks::add);
+                    config,
+                    folder,
+                    Fp8Blocks.read(config, WeightFiles.map(folder, FolderNames.of(folder), arena)),
+                    remarks::add);
             Map<String, Supplier<GgufBlocks>> blocks = new HashMap<>();
             tensors = InterleavedExperts.split(config, FusedExperts.split(config, tensors), blocks);
             ModelConfig meant =

@@ -144,6 +144,9 @@ final class ExpectedTensors {
         Matcher layer = LAYER.matcher(name);
         if (layer.matches()
                 && Integer.parseInt(layer.group(1)) >= checkpoint.config().layers()) {
+            if (isFurther(checkpoint.config(), Integer.parseInt(layer.group(1)))) {
+                return;
+            }
             throw new BadCheckpointException(
                     checkpoint.fileOf(name),
                     "tensor " + named(checkpoint, name) + ": " + description(checkpoint) + " has only "
@@ -166,6 +169,14 @@ final class ExpectedTensors {
                     "tensor " + named(checkpoint, name) + ": " + architecture + " has no such norm, and "
                             + description(checkpoint) + " describes one" + again(checkpoint));
         }
+    }
+
+    /** Whether a layer predicts further tokens, behind those of the decoder. */
+    private static boolean isFurther(ModelConfig config, int layer) {
+        return config.architecture()
+                .furtherLayersKey()
+                .filter(key -> layer - config.layers() < config.json().path(key).asInt(0))
+                .isPresent();
     }
 
     /** A GGUF file is where a checkpoint of other formats is a folder. */

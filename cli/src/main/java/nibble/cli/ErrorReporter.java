@@ -103,6 +103,7 @@ final class ErrorReporter implements IExecutionExceptionHandler {
             case ResumeException _, UnusualErrorException _, ClusterException _ -> ExitCode.BAD_INPUT;
             case StoppedException _ -> Interruption.exitCode();
             case DeviceException _, OutOfMemoryError _ -> ExitCode.DEVICE_OR_MEMORY;
+            case InternalError e when isLostFile(e) -> ExitCode.BAD_INPUT;
             default -> ExitCode.DEFECT;
         };
     }
@@ -113,6 +114,10 @@ final class ErrorReporter implements IExecutionExceptionHandler {
             case UncheckedIOException e -> Reasons.cleaned(e.getMessage());
             case IOException e -> Reasons.of(e);
             case OutOfMemoryError e -> outOfMemory(e);
+            case InternalError e
+            when isLostFile(e) ->
+                "a file that the command was reading was cut short, or its disk failed; run it again with files that"
+                        + " nothing changes meanwhile";
             default ->
                 exitCode(thrown) != ExitCode.DEFECT && thrown.getMessage() != null
                         ? thrown.getMessage()
@@ -120,6 +125,12 @@ final class ErrorReporter implements IExecutionExceptionHandler {
                                 + ". Please report it: run the same" + " command with " + STACK_TRACES
                                 + "=1, which adds where it happened";
         };
+    }
+
+    /** Whether Java or a native kernel read a page of a mapped file that the system could not bring. */
+    private static boolean isLostFile(InternalError e) {
+        String message = String.valueOf(e.getMessage());
+        return message.contains("unsafe memory access") || message.contains("mapped file");
     }
 
     private static String outOfMemory(OutOfMemoryError e) {

@@ -9,6 +9,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -44,24 +45,15 @@ class EveryArchitectureTest {
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
         Path fitted = folder.resolve("fitted");
-        JsonNode report = TinyModel.json(
-                "quantize",
-                model,
-                fitted,
-                "--method",
-                "best",
-                "--group-size",
-                "32",
-                "--samples",
-                "4",
-                "--seq-len",
-                "32",
-                "--calibration",
-                folder.resolve("text.txt"),
-                "--device",
-                "cpu",
-                "--json",
-                "-");
+        List<Object> quantize = new ArrayList<>(List.of("quantize", model, fitted, "--method", "best"));
+        quantize.addAll(List.of("--group-size", "32", "--samples", "4", "--seq-len", "32", "--device", "cpu"));
+        quantize.addAll(List.of("--calibration", folder.resolve("text.txt"), "--json", "-"));
+        // One takes as many as it takes by default.
+        if (!name.equals("smollm")) {
+            // There are no gradients of LayerNorm.
+            quantize.addAll(List.of("--steps", name.startsWith("cohere") ? "0" : "16"));
+        }
+        JsonNode report = TinyModel.json(quantize.toArray());
         assertThat(report.get("mean_relative_error").asDouble())
                 .isBetween(0.0, 0.9 * report.get("mean_rtn_relative_error").asDouble());
         TinyModel.run("verify", fitted, "--against", model);
@@ -105,7 +97,7 @@ class EveryArchitectureTest {
                 .get("model_type")
                 .asText();
         assertThat(awq.resolve("README.md")).content().contains("model_type: \"" + type + "\"");
-        JsonNode plan = TinyModel.json("plan", model, "--group-size", "32", "--json", "-");
+        JsonNode plan = TinyModel.plan(model, folder.resolve("text.txt"));
         assertThat(plan.get("weight_file_bytes").asLong()).isEqualTo(Files.size(awq.resolve("model.safetensors")));
 
         // Random weights of this size lose much by 4 bits; what is lost is a share of the logits, not all of them.

@@ -10,6 +10,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.tensor.DType;
 import nibble.cli.terminal.ExitCode;
 import nibble.convert.blocks.Importance;
 import nibble.convert.blocks.ImportanceFile;
@@ -53,6 +55,7 @@ class EveryMixtureTest {
         "phimoe, 6, 2",
         "deepseek2-lite, 8, 3",
         "deepseek2, 8, 3",
+        "deepseek3, 8, 3",
         "gpt-oss, 4, 2",
         "gpt-oss-mxfp4, 4, 2"
     })
@@ -98,7 +101,7 @@ class EveryMixtureTest {
             assertThat(back.resolve("model.safetensors")).hasSameBinaryContentAs(awq.resolve("model.safetensors"));
         }
         TinyModel.run("generate", awq, "--prompt", "The ", "--max-new-tokens", "4");
-        JsonNode plan = TinyModel.json("plan", model, "--group-size", "32", "--method", "awq", "--json", "-");
+        JsonNode plan = TinyModel.plan(model, folder.resolve("text.txt"), "--method", "awq");
         assertThat(plan.get("weight_file_bytes").asLong()).isEqualTo(Files.size(awq.resolve("model.safetensors")));
     }
 
@@ -115,7 +118,16 @@ class EveryMixtureTest {
 
     @ParameterizedTest
     @ValueSource(
-            strings = {"mixtral", "qwen2-moe", "qwen3-moe", "olmoe", "phimoe", "gpt-oss", "deepseek2-lite", "deepseek2"
+            strings = {
+                "mixtral",
+                "qwen2-moe",
+                "qwen3-moe",
+                "olmoe",
+                "phimoe",
+                "gpt-oss",
+                "deepseek2-lite",
+                "deepseek2",
+                "deepseek3"
             })
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
@@ -162,7 +174,8 @@ class EveryMixtureTest {
                 "phimoe",
                 "gpt-oss",
                 "gpt-oss-mxfp4",
-                "deepseek2-lite"
+                "deepseek2-lite",
+                "deepseek3"
             })
     void stacked_experts_of_a_gguf_file_come_back(String name) throws IOException {
         Path model = model(name);
@@ -263,7 +276,32 @@ class EveryMixtureTest {
 
     /** The first layer with experts. */
     private static int mixed(String name) {
-        return name.equals("deepseek2-lite") ? 1 : 0;
+        return name.equals("deepseek2-lite") || name.equals("deepseek3") ? 1 : 0;
+    }
+
+    /** In 16 bits, tokens would come to other experts. */
+    @Test
+    void what_deepseek_v3_adds_to_scores_keeps_every_bit_in_each_format() throws IOException {
+        Path model = model("deepseek3");
+        Path awq = quantize(model, "awq", "--method", "rtn");
+        Path half = folder.resolve("half");
+        TinyModel.run("convert", awq, half, "--format", "safetensors", "--type", "F16");
+        Path gguf = folder.resolve("gguf");
+        TinyModel.run("convert", model, gguf, "--format", "gguf", "--type", "F16");
+        Path gptq = folder.resolve("gptq");
+        TinyModel.run("convert", awq, gptq, "--format", "gptq");
+        String name = "model.layers.1.mlp.gate.e_score_correction_bias";
+        try (Checkpoint source = Checkpoint.open(model)) {
+            for (Path made : List.of(awq, half, gptq, gguf.resolve("deepseek3-F16.gguf"))) {
+                try (Checkpoint output = Checkpoint.open(made)) {
+                    assertThat(output.tensor(name).dtype()).isEqualTo(DType.F32);
+                    assertThat(output.tensor(name)
+                                    .data()
+                                    .mismatch(source.tensor(name).data()))
+                            .isEqualTo(-1);
+                }
+            }
+        }
     }
 
     private double perplexity(Path model) throws IOException {

@@ -67,7 +67,7 @@ public final class KilledCommand {
                 "--enable-native-access=ALL-UNNAMED",
                 "-Xmx512m",
                 "-XX:+UseSerialGC",
-                QuickCompiler.option(arguments),
+                QuickCompiler.option(String.join(" ", arguments)),
                 "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
         command.addAll(main);

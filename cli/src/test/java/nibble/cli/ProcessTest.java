@@ -109,9 +109,10 @@ class ProcessTest {
     void standard_output_holds_the_json_and_nothing_else() throws Exception {
         // The native tokenizer and the progress are what could write there.
         for (String command : List.of(
-                "eval perplexity MODEL --context 64 --windows 2 --json -",
+                "eval perplexity MODEL --dataset TEXT --context 64 --windows 2 --json -",
                 "quantize MODEL OUT --method rtn --json -")) {
             String[] arguments = command.replace("MODEL", MODEL.toString())
+                    .replace("TEXT", MODEL.resolveSibling("../LICENSE").toString())
                     .replace("OUT", folder.resolve("out").toString())
                     .split(" ");
             Ended ended = end(start(List.of(), arguments));
@@ -133,7 +134,7 @@ class ProcessTest {
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",
                 "-Xmx1g",
-                QuickCompiler.option(List.of(arguments)),
+                QuickCompiler.option(String.join(" ", arguments)),
                 "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                 Nibble.class.getName()));

@@ -67,6 +67,13 @@ final class TinyModel {
                 .asDouble();
     }
 
+    /** The plan of a run with four short blocks of a text: the default, wikitext-2, would be encoded each time. */
+    static JsonNode plan(Path model, Path text, String... options) throws IOException {
+        Object[] blocks = {"plan", model, "--group-size", "32", "--samples", "4", "--seq-len", "32"};
+        Object[] source = {"--calibration", text, "--json", "-"};
+        return json(Stream.of(blocks, source, options).flatMap(Stream::of).toArray());
+    }
+
     static JsonNode json(Object... arguments) throws IOException {
         return JSON.readTree(run(arguments));
     }

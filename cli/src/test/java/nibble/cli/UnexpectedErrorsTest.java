@@ -189,6 +189,10 @@ class UnexpectedErrorsTest {
                         new IllegalStateException(new OutOfMemoryError("Java heap space")),
                         ExitCode.DEVICE_OR_MEMORY,
                         "out of memory"),
+                Arguments.of(
+                        new InternalError("a fault occurred in an unsafe memory access operation"),
+                        ExitCode.BAD_INPUT,
+                        "was cut short, or its disk failed"),
                 Arguments.of(new IOException("Input/output error"), ExitCode.BAD_INPUT, "Input/output error"),
                 Arguments.of(new NoSuchFileException("/a/b"), ExitCode.BAD_INPUT, "/a/b: no such file or folder"),
                 Arguments.of(

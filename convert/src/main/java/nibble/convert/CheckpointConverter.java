@@ -19,6 +19,7 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.Fingerprint;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.model.quantization.QuantizationConfig;
 import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.origin.Origin;
@@ -173,10 +174,11 @@ public final class CheckpointConverter {
     private Item dense(String name) {
         used.add(name);
         StoredTensor stored = source.stored(name).orElseThrow();
-        DType type = switch (target) {
+        DType others = switch (target) {
             case Target.Safetensors(Optional<DType> wanted) -> wanted.orElseGet(() -> keptType(stored));
             case Target.Packed _ -> DType.F16;
         };
+        DType type = TensorNames.type(name, others);
         TensorSpec spec = new TensorSpec(name, type, stored.spec().shape());
         return item(List.of(spec), List.of(name), stored.storedBytes(), sink -> {
             TypeConversion conversion = new TypeConversion(stored.spec(), type, stored.file());

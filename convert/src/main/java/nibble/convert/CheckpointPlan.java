@@ -10,6 +10,7 @@ import java.util.TreeMap;
 import java.util.stream.Stream;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.safetensors.ShardPlan;
 import nibble.checkpoint.tensor.DType;
@@ -90,7 +91,10 @@ public record CheckpointPlan(ShardPlan shards, SortedMap<String, String> configs
         }
         return config.tensors().stream()
                 .flatMap(tensor -> packed
-                        .getOrDefault(tensor.name(), List.of(new TensorSpec(tensor.name(), DType.F16, tensor.shape())))
+                        .getOrDefault(
+                                tensor.name(),
+                                List.of(new TensorSpec(
+                                        tensor.name(), TensorNames.type(tensor.name(), DType.F16), tensor.shape())))
                         .stream())
                 .toList();
     }

@@ -3,11 +3,15 @@ package nibble.convert;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.nio.file.Path;
+import java.util.Arrays;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.safetensors.ShardedWriter;
+import nibble.checkpoint.tensor.DType;
 import nibble.files.digest.Sha256;
 import nibble.files.output.OutputException;
 import nibble.pack.WeightReader;
+import nibble.pack.Words;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.PackedTensor;
 
@@ -51,6 +55,20 @@ public final class CheckpointWriter implements AutoCloseable {
     /** Returns a tensor of fp16 bits, as a norm or a bias with scales folded in. */
     public static PackedTensor pack(String name, short[] halves) {
         return new PackedTensor(name, AwqLayout.littleEndian(halves.clone()));
+    }
+
+    /** Returns a tensor of numbers in the type that an output has for this name: fp16 or fp32. */
+    public static PackedTensor pack(String name, float[] values) {
+        if (TensorNames.type(name, DType.F16) == DType.F32) {
+            int[] bits = new int[values.length];
+            Arrays.setAll(bits, i -> Float.floatToRawIntBits(values[i]));
+            return new PackedTensor(name, Words.littleEndian(bits));
+        }
+        short[] halves = new short[values.length];
+        for (int i = 0; i < halves.length; i++) {
+            halves[i] = Float.floatToFloat16(values[i]);
+        }
+        return pack(name, halves);
     }
 
     /** Writes a tensor. */

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.IntPredicate;
+import java.util.function.Supplier;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.Rope;
@@ -32,7 +33,7 @@ public final class Llama implements LanguageModel {
     /** What the host computes before the backend; null where the backend computes all. */
     private final @Nullable HostLayers host;
 
-    /** Looks at the files of the weights before each pass. */
+    /** Looks at the files of the weights before each pass, and after one that failed. */
     private final Runnable files;
 
     private Llama(
@@ -54,7 +55,8 @@ public final class Llama implements LanguageModel {
         return of(weights, backend, () -> {});
     }
 
-    private static Llama of(ModelWeights weights, Backend backend, Runnable files) {
+    /** @param files looks whether the files of the weights are whole, and throws if one is not */
+    static Llama of(ModelWeights weights, Backend backend, Runnable files) {
         Optional<Backend.HostShare> share = backend.hostShare(weights);
         if (share.isEmpty()) {
             return new Llama(weights, backend, backend.place(weights), null, files);
@@ -77,12 +79,19 @@ public final class Llama implements LanguageModel {
     }
 
     /**
-     * Looks whether the files of the weights are whole, before a pass reads them.
+     * Runs a pass that reads the weights, if their files are whole.
      *
-     * @throws nibble.checkpoint.source.BadCheckpointException if one was cut short
+     * @throws nibble.checkpoint.source.BadCheckpointException if one was cut short, before the pass or within it
      */
-    public void requireFiles() {
+    public <T> T pass(Supplier<T> pass) {
         files.run();
+        try {
+            return pass.get();
+        } catch (InternalError e) {
+            // What a read behind the end of a mapped file throws: the file says more.
+            files.run();
+            throw e;
+        }
     }
 
     public ModelWeights weights() {
@@ -132,19 +141,24 @@ public final class Llama implements LanguageModel {
             throw new IllegalArgumentException(length + " token ids given, a prediction needs at least 2");
         }
         checkLength(length);
+        return pass(() -> logProbabilities(ids, sequences.size()));
+    }
+
+    private List<float[]> logProbabilities(int[] ids, int sequences) {
+        int length = ids.length / sequences;
         // The last id is only predicted: nothing comes after it. It still runs, because dynamic-NTK rope is of all ids.
         int scored = length - 1;
         List<float[]> result = new ArrayList<>();
-        try (Matrix hidden = finalHidden(ids, sequences.size());
-                Matrix rows = backend.allocate(
-                        sequences.size() * scored, weights.config().hiddenSize())) {
+        try (Matrix hidden = finalHidden(ids, sequences);
+                Matrix rows =
+                        backend.allocate(sequences * scored, weights.config().hiddenSize())) {
             int[] next = new int[rows.rows()];
-            for (int s = 0; s < sequences.size(); s++) {
+            for (int s = 0; s < sequences; s++) {
                 backend.copyRows(hidden, s * length, scored, rows, s * scored);
                 System.arraycopy(ids, s * length + 1, next, s * scored, scored);
             }
             float[] all = backend.logProbabilities(placed.head(), weights.rule(), rows, next);
-            for (int s = 0; s < sequences.size(); s++) {
+            for (int s = 0; s < sequences; s++) {
                 result.add(Arrays.copyOfRange(all, s * scored, (s + 1) * scored));
             }
         }
@@ -183,7 +197,10 @@ public final class Llama implements LanguageModel {
     }
 
     private List<ScoredContinuations.Score> score(List<Continuation> continuations, PrefixTree tree) {
-        requireFiles();
+        return pass(() -> scored(continuations, tree));
+    }
+
+    private List<ScoredContinuations.Score> scored(List<Continuation> continuations, PrefixTree tree) {
         ModelConfig config = weights.config();
         int predictions = continuations.stream().mapToInt(Continuation::scored).sum();
         try (Matrix hidden = entering(tree);
@@ -245,6 +262,10 @@ public final class Llama implements LanguageModel {
             throw new IllegalArgumentException("no token ids given");
         }
         checkLength(ids.length);
+        return pass(() -> computedLogits(ids));
+    }
+
+    private float[] computedLogits(int[] ids) {
         try (Matrix hidden = finalHidden(ids, 1);
                 Matrix logits =
                         backend.allocateSingle(ids.length, weights.head().outFeatures())) {
@@ -275,7 +296,6 @@ public final class Llama implements LanguageModel {
     }
 
     private Matrix finalHidden(int[] ids, int sequences) {
-        requireFiles();
         HostLayers first = host;
         Matrix hidden = first == null
                 ? forward.embed(placed.embedding(), ids)

@@ -52,7 +52,10 @@ public final class Session implements AutoCloseable {
      * @throws IllegalArgumentException for no ids, an id outside the vocabulary, or too many
      */
     public float[] append(int[] ids) {
-        model.requireFiles();
+        return model.pass(() -> appended(ids));
+    }
+
+    private float[] appended(int[] ids) {
         if (ids.length == 0) {
             throw new IllegalArgumentException("no token ids to append");
         }

@@ -40,7 +40,9 @@ public class ArchitecturesTest {
             "phi4-mini",
             "llama-yarn",
             "qwen3-window",
-            "seed-oss");
+            "seed-oss",
+            "cohere",
+            "cohere2");
 
     /** Returns all whose layers have one MLP each, without {@link MixturesTest#MODELS}. */
     public static Stream<String> dense() {

@@ -3,6 +3,7 @@ package nibble.engine;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.assertj.core.api.Assertions.within;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.InputStream;
 import java.nio.ByteBuffer;
@@ -17,6 +18,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Properties;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicInteger;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.Rope;
@@ -24,6 +26,7 @@ import nibble.checkpoint.source.BadCheckpointException;
 import nibble.engine.backend.Backend;
 import nibble.engine.forward.Forward;
 import nibble.engine.host.VectorBackend;
+import nibble.engine.host.natives.Kernels;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
 import org.assertj.core.api.ThrowableAssert.ThrowingCallable;
@@ -107,6 +110,45 @@ class LlamaTest {
                         .isInstanceOf(BadCheckpointException.class)
                         .hasMessageContaining("tiny_llama.safetensors")
                         .hasMessageContaining("was cut to 1000 of " + bytes + " bytes");
+            }
+        }
+    }
+
+    /** The file is looked at before a pass, when it is still whole, and after the read that found nothing. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void a_file_cut_short_within_a_pass_is_the_same_error(boolean natively, @TempDir Path folder) throws Exception {
+        Kernels kernels = natively ? Kernels.ofMachine() : null;
+        assumeTrue(!natively || kernels != null && Kernels.surviveCuts(), "native kernels that survive it");
+        Path golden = Path.of(
+                        LlamaTest.class.getResource("/golden-llama/config.json").toURI())
+                .getParent();
+        for (String name : List.of("config.json", "tiny_llama.safetensors")) {
+            Files.copy(golden.resolve(name), folder.resolve(name));
+        }
+        Path file = folder.resolve("tiny_llama.safetensors");
+        AtomicInteger looks = new AtomicInteger();
+        try (Checkpoint checkpoint = Checkpoint.open(folder);
+                Backend backend = new VectorBackend(2, kernels);
+                Llama model = Llama.of(ModelWeights.read(checkpoint), backend, () -> {
+                    if (looks.incrementAndGet() % 2 == 0) {
+                        checkpoint.requireWhole();
+                    }
+                });
+                Session session = model.session(8)) {
+            long bytes = Files.size(file);
+            for (long left : new long[] {bytes / 2, 1000}) {
+                try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
+                    channel.truncate(left);
+                }
+                for (ThrowingCallable pass : List.<ThrowingCallable>of(
+                        () -> session.append(new int[] {2}),
+                        () -> model.logits(new int[] {1, 2, 3}),
+                        () -> model.logProbabilities(new int[] {1, 2, 3}))) {
+                    assertThatThrownBy(pass)
+                            .isInstanceOf(BadCheckpointException.class)
+                            .hasMessageContaining("was cut to " + left + " of " + bytes + " bytes");
+                }
             }
         }
     }

@@ -42,7 +42,9 @@ public class MixturesTest {
             "gpt-oss",
             "gpt-oss-mxfp4",
             "deepseek2-lite",
-            "deepseek2");
+            "deepseek2",
+            "deepseek3",
+            "deepseek3-fp8");
 
     @TempDir
     @SuppressWarnings("NullAway.Init")
@@ -167,6 +169,36 @@ public class MixturesTest {
                 .isInstanceOf(BadCheckpointException.class)
                 .hasMessageContaining("model.layers.1.mlp.experts.down_proj_blocks is there without model.layers.1.mlp"
                         + ".experts.down_proj_scales");
+    }
+
+    @Test
+    void layers_that_predict_further_tokens_are_left_alone_as_far_as_the_config_names_them() throws IOException {
+        Path folder = ArchitecturesTest.folder("deepseek3");
+        Files.copy(folder.resolve("model.safetensors"), temp.resolve("model.safetensors"));
+        ObjectMapper json = new ObjectMapper();
+        ObjectNode config =
+                (ObjectNode) json.readTree(folder.resolve("config.json").toFile());
+        Path copy = temp.resolve("config.json");
+        json.writeValue(copy.toFile(), config.put("num_hidden_layers", 1).put("num_nextn_predict_layers", 1));
+        try (Checkpoint checkpoint = Checkpoint.open(temp)) {
+            assertThat(checkpoint.config().layers()).isEqualTo(1);
+        }
+        json.writeValue(copy.toFile(), config.put("num_nextn_predict_layers", 0));
+        assertThatThrownBy(() -> Checkpoint.open(temp))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("config.json has only 1 layers");
+    }
+
+    @Test
+    void eight_bit_floats_need_scales_of_the_shape_that_the_config_asks_for() throws IOException {
+        Path folder = ArchitecturesTest.folder("deepseek3-fp8");
+        Files.copy(folder.resolve("model.safetensors"), temp.resolve("model.safetensors"));
+        String config = Files.readString(folder.resolve("config.json"));
+        Files.writeString(temp.resolve("config.json"), config.replaceAll("16,\\s+24\\s", "16, 32"));
+        assertThatThrownBy(() -> Checkpoint.open(temp))
+                .isInstanceOf(BadCheckpointException.class)
+                .hasMessageContaining("_scale_inv is F32 [")
+                .hasMessageContaining("for blocks of 16 rows and 32 columns");
     }
 
     private void assertRefused(String model, String key, int value, String message) throws IOException {

@@ -8,9 +8,13 @@ import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import nibble.calibrate.job.QuantizationReport;
+import nibble.calibrate.stream.ExpertTokens;
 import nibble.calibrate.stream.HeldBackStream;
 import nibble.calibrate.stream.PairedStream;
+import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LayerLinear;
+import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.pack.QuantizedLinear;
@@ -20,25 +24,27 @@ import nibble.pack.QuantizedLinear;
  * rounding under AWQ's scales leaves there.
  */
 final class HeldOutGuard {
+    private final ModelConfig config;
     private final LayerSource source;
     private final List<DecoderLayer> original;
     private final PairedStream stream;
 
-    HeldOutGuard(LayerSource source, List<DecoderLayer> original, PairedStream stream) {
+    HeldOutGuard(ModelConfig config, LayerSource source, List<DecoderLayer> original, PairedStream stream) {
+        this.config = config;
         this.source = source;
         this.original = original;
         this.stream = stream;
     }
 
     /**
-     * Judges the readers of a pair; their reports get the errors.
+     * Judges all linears of an input; their reports get the errors.
      *
      * @param layers with these linears as fitted, on each device
      * @param made changed where a linear is taken back
      * @return the linears that are taken back
      */
     Set<LayerLinear> judge(
-            ScalePair pair,
+            LinearInput input,
             PairScales scales,
             List<DecoderLayer> layers,
             Map<LayerLinear, QuantizedLinear> made,
@@ -51,12 +57,16 @@ final class HeldOutGuard {
         Map<LayerLinear, QuantizedLinear> rounded = new TreeMap<>();
         List<HeldBackStream.Candidate> candidates = new ArrayList<>();
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
-            for (LayerLinear name : pair.readers(source.names())) {
+            for (LayerLinear name : source.names()) {
+                boolean beside = source.parallel() && input == LinearInput.QKV && name.input() == LinearInput.GATE_UP;
+                if (name.input() != input && !beside) {
+                    continue;
+                }
                 QuantizedLinear plain = source.linear(name).quantize(scales.basis(name), null);
                 rounded.put(name, plain);
-                candidates.add(new HeldBackStream.Candidate(name, placed.weights(name, plain)));
+                candidates.add(new HeldBackStream.Candidate(name, placed.weights(name, plain, original)));
             }
-            List<HeldBackStream.Errors> errors = held.errors(pair.input(), original, layers, candidates);
+            List<HeldBackStream.Errors> errors = errors(held, input, layers, candidates);
             for (int i = 0; i < candidates.size(); i++) {
                 LayerLinear name = candidates.get(i).linear();
                 HeldBackStream.Errors found = errors.get(i);
@@ -70,6 +80,18 @@ final class HeldOutGuard {
             }
         }
         return takenBack;
+    }
+
+    private List<HeldBackStream.Errors> errors(
+            HeldBackStream held,
+            LinearInput input,
+            List<DecoderLayer> layers,
+            List<HeldBackStream.Candidate> candidates) {
+        if (!candidates.getFirst().linear().expert().isPart()) {
+            return held.errors(input, original, layers, candidates);
+        }
+        Experts experts = config.experts(source.layer()).orElseThrow();
+        return held.expertErrors(input, original, layers, candidates, new ExpertTokens(config, experts, held.tokens()));
     }
 
     private static QuantizationReport.Linear ofRounding(

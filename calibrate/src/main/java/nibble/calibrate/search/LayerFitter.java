@@ -20,6 +20,7 @@ import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.engine.backend.Workers;
+import nibble.engine.quantize.ExpertTurns;
 import nibble.engine.quantize.FitSteps;
 import nibble.engine.quantize.Fitted;
 import nibble.engine.quantize.LinearQuantizer;
@@ -58,10 +59,10 @@ public final class LayerFitter {
         Map<LayerLinear, QuantizedLinear> made = new TreeMap<>();
         Map<LayerLinear, QuantizationReport.Linear> linears = new TreeMap<>();
         List<QuantizationReport.Pair> pairs = new ArrayList<>();
-        HeldOutGuard guard = new HeldOutGuard(source, original, stream);
+        HeldOutGuard guard = new HeldOutGuard(config, source, original, stream);
         @Nullable ExpertTokens seen = null;
         try (PlacedLinears placed = new PlacedLinears(stream.backends())) {
-            for (ScalePair pair : ScalePair.of(source.names())) {
+            for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
                 if (source.router().isPresent()
                         && pair.readers(source.names()).getFirst().expert().isPart()) {
                     continue;
@@ -81,7 +82,7 @@ public final class LayerFitter {
                 }
                 progress.stage(Stage.FORWARD);
                 List<DecoderLayer> layers = layers(source, scales, made, original, placed);
-                Set<LayerLinear> takenBack = guard.judge(pair, scales, layers, made, linears);
+                Set<LayerLinear> takenBack = guard.judge(pair.input(), scales, layers, made, linears);
                 stream.heldBack()
                         .ifPresent(held ->
                                 progress.forwarded(held.tokens(), Work.pairedPass(config, pair, held.tokens())));
@@ -92,11 +93,11 @@ public final class LayerFitter {
                 switch (pair.kind()) {
                     case VALUE_OUTPUT -> stream.attention(original, layers);
                     case UP_DOWN -> stream.mlp(original, layers);
-                    case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> {}
+                    case ATTENTION_NORM, PARALLEL_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> {}
                 }
             }
             if (source.router().isPresent()) {
-                seen = fitExperts(source, original, stream, scales, made, linears, pairs, placed);
+                seen = fitExperts(source, original, stream, scales, made, linears, pairs, placed, guard);
             }
         }
         QuantizedLayer layer = finished(source, scales, made);
@@ -107,8 +108,8 @@ public final class LayerFitter {
     }
 
     /**
-     * Fits the experts by what each of them sees: gate and up of all, then down of all. Held-back text does not judge
-     * them: rarely chosen ones see next to nothing of it.
+     * Fits the experts by what each of them sees: gate and up of all, then down of all. Each is judged by what it sees
+     * of the held-back text, filled up in the same way.
      */
     private ExpertTokens fitExperts(
             LayerSource source,
@@ -118,38 +119,51 @@ public final class LayerFitter {
             Map<LayerLinear, QuantizedLinear> made,
             Map<LayerLinear, QuantizationReport.Linear> linears,
             List<QuantizationReport.Pair> pairs,
-            PlacedLinears placed) {
+            PlacedLinears placed,
+            HeldOutGuard guard) {
         Experts experts = config.experts(source.layer()).orElseThrow();
         ExpertTokens counted = new ExpertTokens(config, experts, stream.tokens());
         for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
-            progress.stage(Stage.MOMENTS);
             ExpertTokens tokens =
                     input == LinearInput.GATE_UP ? counted : new ExpertTokens(config, experts, stream.tokens());
-            Map<Expert, PairedMoments> moments = stream.expertMoments(
-                    input,
-                    original,
-                    layers(source, scales, made, original, placed),
-                    experts,
-                    tokens,
-                    more -> progress.forwarded(more, 0));
-            try {
-                for (ScalePair pair : ScalePair.of(source.names())) {
-                    if (pair.input() == input) {
-                        pairs.add(fit(
-                                        pair,
-                                        source,
-                                        scales,
-                                        name -> Objects.requireNonNull(moments.get(name.expert())),
-                                        made,
-                                        linears)
-                                .report(Set.of()));
+            List<DecoderLayer> before = layers(source, scales, made, original, placed);
+            List<FittedPair> fitted = new ArrayList<>();
+            List<List<Expert>> turns = ExpertTurns.of(config, experts.all(), input);
+            for (List<Expert> turn : turns) {
+                boolean last = turn == turns.getLast();
+                progress.stage(Stage.MOMENTS);
+                Map<Expert, PairedMoments> moments = stream.expertMoments(
+                        input,
+                        original,
+                        before,
+                        turn,
+                        tokens,
+                        last && input == LinearInput.DOWN,
+                        more -> progress.forwarded(last ? more : 0, 0));
+                try {
+                    for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
+                        if (pair.input() == input && (input == LinearInput.GATE_UP || turn.contains(pair.expert()))) {
+                            fitted.add(fit(
+                                    pair,
+                                    source,
+                                    scales,
+                                    name -> Objects.requireNonNull(moments.get(name.expert())),
+                                    made,
+                                    linears));
+                        }
                     }
+                } finally {
+                    moments.values().forEach(PairedMoments::close);
                 }
-            } finally {
-                moments.values().forEach(PairedMoments::close);
+            }
+            progress.stage(Stage.FORWARD);
+            Set<LayerLinear> takenBack =
+                    guard.judge(input, scales, layers(source, scales, made, original, placed), made, linears);
+            stream.heldBack().ifPresent(held -> progress.forwarded(held.tokens(), 0));
+            for (FittedPair pair : fitted) {
+                pairs.add(pair.report(takenBack));
             }
         }
-        progress.stage(Stage.FORWARD);
         stream.mlp(original, layers(source, scales, made, original, placed));
         return counted;
     }
@@ -171,7 +185,7 @@ public final class LayerFitter {
                     choice.loss(),
                     loss,
                     choice.identityLoss(),
-                    !takenBack.isEmpty());
+                    readers.stream().anyMatch(takenBack::contains));
         }
     }
 
@@ -253,7 +267,7 @@ public final class LayerFitter {
                         linear,
                         there == null
                                 ? original.get(member).weight(linear.linear(), linear.expert())
-                                : placed.weights(linear, there).get(member));
+                                : placed.weights(linear, there, original).get(member));
             }
             layers.add(vectors.toDecoderLayer(weights));
         }

@@ -124,7 +124,7 @@ public final class LayerQuantizer {
     }
 
     private static List<ScalePair> pairs(LayerSource source) {
-        return ScalePair.of(source.names());
+        return ScalePair.of(source.names(), source.parallel());
     }
 
     /** The linears whose basis a pair's scale is part of. */

@@ -2,6 +2,7 @@ package nibble.calibrate.search;
 
 import java.nio.file.Path;
 import java.util.EnumMap;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -18,6 +19,7 @@ import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.source.BadCheckpointException;
+import nibble.checkpoint.tensor.DType;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.quantize.LinearQuantizer;
@@ -41,8 +43,10 @@ import org.jspecify.annotations.Nullable;
  * @param keyNorm of keys, as stored; empty where there is none
  * @param innerNorms the other norms, as stored; those that there are
  * @param vectors that only some architectures have, as stored
+ * @param single those of them that the output holds in fp32, not in fp16
  * @param stored where each linear's weight lies
  * @param activation of gate and up
+ * @param parallel whether attention and MLP read one norm
  * @param router what chooses experts, where there are some
  */
 public record LayerSource(
@@ -56,8 +60,10 @@ public record LayerSource(
         float[] keyNorm,
         Map<LayerNorm, float[]> innerNorms,
         Map<LayerVector, float[]> vectors,
+        Set<LayerVector> single,
         Map<LayerLinear, StoredLinear> stored,
         Activation activation,
+        boolean parallel,
         Optional<RouterWeights> router)
         implements AutoCloseable {
 
@@ -87,9 +93,14 @@ public record LayerSource(
         Map<LayerLinear, float[]> biases = new TreeMap<>();
         config.biases(layer).forEach((linear, bias) -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
         Map<LayerVector, float[]> vectors = new EnumMap<>(LayerVector.class);
+        Set<LayerVector> single = EnumSet.noneOf(LayerVector.class);
         for (LayerVector kind : LayerVector.values()) {
-            config.vector(kind, layer)
-                    .ifPresent(found -> vectors.put(kind, vector(checkpoint, found.name(), "such vectors")));
+            config.vector(kind, layer).ifPresent(found -> {
+                vectors.put(kind, vector(checkpoint, found.name(), "such vectors"));
+                if (TensorNames.type(found.name(), DType.F16) == DType.F32) {
+                    single.add(kind);
+                }
+            });
         }
         Map<LayerLinear, LinearQuantizer> linears = new TreeMap<>();
         Map<LayerLinear, StoredLinear> stored = new TreeMap<>();
@@ -117,8 +128,10 @@ public record LayerSource(
                 keyNorm,
                 norms,
                 vectors,
+                single,
                 stored,
                 config.architecture().activation(),
+                config.architecture().isParallel(),
                 config.experts(layer).map(experts -> router(checkpoint, experts, layer)));
     }
 

@@ -25,14 +25,14 @@ final class PairScales {
     PairScales(LayerSource source, HeadTie tie) {
         this.source = source;
         this.tie = tie;
-        for (ScalePair pair : ScalePair.of(source.names())) {
+        for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
             scales.put(pair, ones(channels(pair)));
         }
     }
 
     private int channels(ScalePair pair) {
         return switch (pair.kind()) {
-            case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM ->
+            case ATTENTION_NORM, PARALLEL_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM ->
                 source.gain(pair.norm().orElseThrow()).length;
             case VALUE_OUTPUT -> tie.channels();
             case UP_DOWN ->
@@ -124,16 +124,19 @@ final class PairScales {
         return folded;
     }
 
-    /** The vectors as the output holds them, fp16 bits: biases of norms divided by the scale of their channels. */
-    Map<LayerVector, short[]> foldedVectors() {
-        Map<LayerVector, short[]> folded = new EnumMap<>(LayerVector.class);
+    /** The vectors as the output holds them: biases of norms divided by the scale of their channels. */
+    Map<LayerVector, float[]> foldedVectors() {
+        Map<LayerVector, float[]> folded = new EnumMap<>(LayerVector.class);
         source.vectors().forEach((kind, values) -> {
             float[] scale = scaleOf(kind).orElse(ones(values.length));
-            short[] halves = new short[values.length];
-            for (int i = 0; i < halves.length; i++) {
-                halves[i] = Float.floatToFloat16(values[i] / scale[i]);
+            float[] held = new float[values.length];
+            for (int i = 0; i < held.length; i++) {
+                held[i] = values[i] / scale[i];
+                if (!source.single().contains(kind)) {
+                    held[i] = Half.round(held[i]);
+                }
             }
-            folded.put(kind, halves);
+            folded.put(kind, held);
         });
         return folded;
     }
@@ -156,7 +159,7 @@ final class PairScales {
             case VALUE_OUTPUT -> source.biases().get(LayerLinear.of(Linear.V));
             case UP_DOWN -> source.biases().get(new LayerLinear(Linear.UP, pair.expert()));
             case ATTENTION_NORM -> source.vectors().get(LayerVector.ATTENTION_IN_BIAS);
-            case QUERY_NORM, KEY_VALUE_NORM -> null;
+            case PARALLEL_NORM, QUERY_NORM, KEY_VALUE_NORM -> null;
             case MLP_NORM -> source.vectors().get(LayerVector.MLP_IN_BIAS);
         };
         if (bias != null) {
@@ -183,7 +186,7 @@ final class PairScales {
             return null;
         }
         float[] columns = switch (pair.kind()) {
-            case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM ->
+            case ATTENTION_NORM, PARALLEL_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM ->
                 norm(pair, perChannel).effective();
             case VALUE_OUTPUT -> tie.repeat(perChannel);
             case UP_DOWN -> perChannel;
@@ -193,7 +196,7 @@ final class PairScales {
 
     /** The columns of a linear's own pair and, for v_proj and up_proj, the rows of the pair it produces for. */
     Basis basis(LayerLinear linear) {
-        ScalePair pair = ScalePair.reading(linear);
+        ScalePair pair = ScalePair.reading(linear, source.parallel());
         float @Nullable [] columns = columns(pair, of(pair));
         return switch (linear.linear()) {
             case V, KV_B -> new Basis(unlessOnes(tie.rows(of(ScalePair.VALUE_OUTPUT))), columns);

@@ -7,6 +7,8 @@ import java.util.TreeMap;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.PlacedWeight;
+import nibble.engine.tensor.DecoderLayer;
+import nibble.engine.tensor.DeviceWeight;
 import nibble.engine.tensor.QuantizedWeight;
 import nibble.engine.tensor.Weight;
 import nibble.pack.QuantizedLinear;
@@ -21,16 +23,23 @@ final class PlacedLinears implements AutoCloseable {
         this.backends = backends;
     }
 
-    /** The weight of a linear as it is now, on each device; valid until another form of the linear is asked for. */
-    List<Weight> weights(LayerLinear linear, QuantizedLinear made) {
+    /**
+     * The weight of a linear as it is now, where the original's is on each device; valid until another form of the
+     * linear is asked for.
+     */
+    List<Weight> weights(LayerLinear linear, QuantizedLinear made, List<DecoderLayer> original) {
         if (sources.get(linear) != made) {
             giveBack(placed.getOrDefault(linear, List.of()));
             List<PlacedWeight> brought = new ArrayList<>();
             sources.put(linear, made);
             placed.put(linear, brought);
-            for (Backend backend : backends) {
-                backend.makeCurrent();
-                brought.add(backend.bring(new QuantizedWeight(made)));
+            for (int i = 0; i < backends.size(); i++) {
+                QuantizedWeight weight = new QuantizedWeight(made);
+                backends.get(i).makeCurrent();
+                brought.add(
+                        original.get(i).weight(linear.linear(), linear.expert()) instanceof DeviceWeight
+                                ? backends.get(i).bring(weight)
+                                : new PlacedWeight(weight, () -> {}));
             }
             backends.getFirst().makeCurrent();
         }

@@ -30,7 +30,7 @@ import nibble.pack.QuantizedLinear;
 import nibble.pack.Words;
 
 /**
- * Holds a decoder layer as the output has it; vectors are fp16 bits.
+ * Holds a decoder layer as the output has it; arrays of shorts are fp16 bits.
  *
  * @param layer its number in the model
  * @param inputNorm [hidden], the scales of q, k and v divided out; empty where there is none
@@ -41,7 +41,7 @@ import nibble.pack.Words;
  * @param queryNorm of queries, unchanged; empty where there is none
  * @param keyNorm of keys, unchanged; empty where there is none
  * @param innerNorms the other norms, the scales of linears that read one divided out; those that there are
- * @param vectors that only some architectures have, biases of norms divided as their gains
+ * @param vectors that only some architectures have, as the output rounds them; biases of norms divided as their gains
  * @param router what chooses experts, the scales of the norm multiplied into its columns
  */
 public record QuantizedLayer(
@@ -54,7 +54,7 @@ public record QuantizedLayer(
         short[] queryNorm,
         short[] keyNorm,
         Map<LayerNorm, short[]> innerNorms,
-        Map<LayerVector, short[]> vectors,
+        Map<LayerVector, float[]> vectors,
         Optional<RouterWeights> router) {
     public QuantizedLayer {
         linears = Collections.unmodifiableMap(new TreeMap<>(linears));
@@ -99,8 +99,6 @@ public record QuantizedLayer(
                 : Optional.of(new LayerExtras.HeadNorms(floats(queryNorm, normOffset), floats(keyNorm, normOffset)));
         Map<LayerNorm, float[]> behind = new EnumMap<>(LayerNorm.class);
         innerNorms.forEach((norm, gain) -> behind.put(norm, floats(gain, normOffset)));
-        Map<LayerVector, float[]> others = new EnumMap<>(LayerVector.class);
-        vectors.forEach((kind, values) -> others.put(kind, floats(values, 0)));
         return DecoderLayer.of(
                 floats(inputNorm, normOffset),
                 of(Expert.NONE, weights),
@@ -108,7 +106,7 @@ public record QuantizedLayer(
                 router.isPresent()
                         ? experts(router.get(), weights, ofExperts)
                         : DecoderLayer.mlp(of(Expert.NONE, weights)),
-                new LayerExtras(layer, added, norms, behind, others));
+                new LayerExtras(layer, added, norms, behind, vectors));
     }
 
     private static Map<Linear, Weight> of(Expert expert, Map<LayerLinear, ? extends Weight> weights) {
@@ -131,7 +129,7 @@ public record QuantizedLayer(
         Map<Linear, Weight> shared = of(Expert.SHARED, weights);
         return new ExpertMlps(
                 dense("router", router.router(), router.columns()),
-                floats(vectors.getOrDefault(LayerVector.ROUTER_BIAS, new short[0]), 0),
+                vectors.getOrDefault(LayerVector.ROUTER_BIAS, new float[0]),
                 routed,
                 shared.isEmpty() ? Optional.empty() : Optional.of(DecoderLayer.mlp(shared)),
                 router.sharedGate().length == 0

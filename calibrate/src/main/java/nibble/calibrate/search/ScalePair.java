@@ -25,6 +25,8 @@ record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
 
     enum Kind {
         ATTENTION_NORM(LinearInput.QKV, LayerNorm.ATTENTION_IN),
+        /** Of a layer whose attention and MLP read one norm: all five linears have its scale. */
+        PARALLEL_NORM(LinearInput.QKV, LayerNorm.ATTENTION_IN),
         QUERY_NORM(LinearInput.QUERY_LATENT, LayerNorm.QUERY_LATENT),
         KEY_VALUE_NORM(LinearInput.KEY_VALUE_LATENT, LayerNorm.KEY_VALUE_LATENT),
         VALUE_OUTPUT(LinearInput.O, null),
@@ -45,9 +47,17 @@ record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
         return new ScalePair(Kind.UP_DOWN, expert);
     }
 
-    /** The pairs of a layer of these linears, in the order in which they are searched. */
-    static List<ScalePair> of(Collection<LayerLinear> linears) {
-        return linears.stream().map(ScalePair::reading).distinct().sorted().toList();
+    /**
+     * The pairs of a layer of these linears, in the order in which they are searched.
+     *
+     * @param parallel whether attention and MLP read one norm
+     */
+    static List<ScalePair> of(Collection<LayerLinear> linears, boolean parallel) {
+        return linears.stream()
+                .map(linear -> reading(linear, parallel))
+                .distinct()
+                .sorted()
+                .toList();
     }
 
     /** What a report calls it; where a model has no such norm, that is said. */
@@ -82,7 +92,10 @@ record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
      * @param linears of the layer
      */
     List<LayerLinear> readers(Collection<LayerLinear> linears) {
-        return linears.stream().filter(linear -> reading(linear).equals(this)).toList();
+        boolean parallel = kind == Kind.PARALLEL_NORM;
+        return linears.stream()
+                .filter(linear -> reading(linear, parallel).equals(this))
+                .toList();
     }
 
     /**
@@ -93,7 +106,7 @@ record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
     @Nullable
     LayerLinear producer(Collection<LayerLinear> linears) {
         return switch (kind) {
-            case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> null;
+            case ATTENTION_NORM, PARALLEL_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> null;
             case VALUE_OUTPUT -> {
                 LayerLinear value = LayerLinear.of(Linear.V);
                 yield linears.contains(value) ? value : LayerLinear.of(Linear.KV_B);
@@ -103,7 +116,10 @@ record ScalePair(Kind kind, Expert expert) implements Comparable<ScalePair> {
     }
 
     /** The pair whose scale multiplies the columns of this linear. */
-    static ScalePair reading(LayerLinear linear) {
+    static ScalePair reading(LayerLinear linear, boolean parallel) {
+        if (parallel && (linear.input() == LinearInput.QKV || linear.input() == LinearInput.GATE_UP)) {
+            return new ScalePair(Kind.PARALLEL_NORM, Expert.NONE);
+        }
         for (Kind kind : Kind.values()) {
             if (kind.input == linear.input()) {
                 return new ScalePair(kind, kind == Kind.UP_DOWN ? linear.expert() : Expert.NONE);

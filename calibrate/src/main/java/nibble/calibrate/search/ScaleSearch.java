@@ -109,7 +109,7 @@ public final class ScaleSearch {
         if (distinct.size() == 1) {
             return distinct.getFirst().meanAbsolute();
         }
-        double[] mean = new double[source.postAttentionNorm().length];
+        double[] mean = new double[distinct.getFirst().meanAbsolute().length];
         double rows = distinct.stream().mapToDouble(InputStatistics::rows).sum();
         for (InputStatistics input : distinct) {
             double[] own = input.meanAbsolute();

@@ -56,7 +56,8 @@ public final class Work {
             }
         }
         if (options.method() == Method.BEST) {
-            for (ScalePair pair : ScalePair.of(kinds(config))) {
+            for (ScalePair pair :
+                    ScalePair.of(kinds(config), config.architecture().isParallel())) {
                 work += pairedPass(config, pair, tokens);
             }
         }

@@ -1,11 +1,18 @@
 package nibble.calibrate.stream;
 
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
+import nibble.engine.forward.Forward;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
@@ -65,8 +72,7 @@ public final class HeldBackStream {
      */
     public List<Errors> errors(
             LinearInput input, List<DecoderLayer> fp, List<DecoderLayer> made, List<Candidate> candidates) {
-        List<Errors> sums = new ArrayList<>();
-        candidates.forEach(_ -> sums.add(new Errors(0, 0, 0)));
+        List<Errors> sums = new ArrayList<>(Collections.nCopies(candidates.size(), new Errors(0, 0, 0)));
         for (int i = 0; i < original.size(); i++) {
             int batch = i;
             int member = original.member(i);
@@ -75,13 +81,9 @@ public final class HeldBackStream {
                 Matrix x = forward.input(input, fp.get(member), before, sequences);
                 quantized.use(batch, false, (other, after, _) -> {
                     Matrix y = other.input(input, made.get(member), after, sequences);
+                    boolean behind = input == LinearInput.O || input == LinearInput.DOWN;
                     for (int c = 0; c < candidates.size(); c++) {
-                        LayerLinear linear = candidates.get(c).linear();
-                        List<Weight> forms = List.of(
-                                fp.get(member).weight(linear.linear(), linear.expert()),
-                                made.get(member).weight(linear.linear(), linear.expert()),
-                                candidates.get(c).rounded().get(member));
-                        boolean behind = input == LinearInput.O || input == LinearInput.DOWN;
+                        List<Weight> forms = forms(candidates.get(c), fp, made, member);
                         sums.set(c, add(sums.get(c), errors(backend, forms, x, y, behind ? before : null, after)));
                     }
                 });
@@ -90,6 +92,66 @@ public final class HeldBackStream {
         original.release();
         quantized.release();
         return sums;
+    }
+
+    /**
+     * Judges linears of experts of one input, each by the held-back tokens that the original's router sends to its
+     * expert, filled up as those of the fit are. An error is what the linear's output lacks: the experts of a token
+     * share what the residual stream lacks.
+     *
+     * @param input GATE_UP or DOWN
+     * @param tokens counts anew
+     * @return for each candidate
+     */
+    public List<Errors> expertErrors(
+            LinearInput input,
+            List<DecoderLayer> fp,
+            List<DecoderLayer> made,
+            List<Candidate> candidates,
+            ExpertTokens tokens) {
+        ExpertInputs inputs = new ExpertInputs(input, tokens);
+        List<Errors> sums = new ArrayList<>(Collections.nCopies(candidates.size(), new Errors(0, 0, 0)));
+        Map<Expert, List<Integer>> byExpert = IntStream.range(0, candidates.size())
+                .boxed()
+                .collect(Collectors.groupingBy(
+                        c -> candidates.get(c).linear().expert(), LinkedHashMap::new, Collectors.toList()));
+        for (int i = 0; i < original.size(); i++) {
+            int batch = i;
+            int member = original.member(i);
+            Backend backend = devices.members().get(member);
+            original.use(batch, false, (forward, before, sequences) -> {
+                ExpertInputs.Side fpSide = side(forward, fp.get(member), before, sequences);
+                int[][] routed = inputs.routed(fpSide);
+                quantized.use(batch, false, (other, after, _) -> {
+                    ExpertInputs.Side madeSide = side(other, made.get(member), after, sequences);
+                    byExpert.forEach((expert, its) -> {
+                        int[] rows = inputs.rows(expert, routed, before.rows());
+                        inputs.use(backend, expert, rows, fpSide, madeSide, (x, y) -> {
+                            for (int c : its) {
+                                List<Weight> forms = forms(candidates.get(c), fp, made, member);
+                                sums.set(c, add(sums.get(c), errors(backend, forms, x, y, null, after)));
+                            }
+                        });
+                    });
+                });
+            });
+        }
+        original.release();
+        quantized.release();
+        return sums;
+    }
+
+    private static ExpertInputs.Side side(Forward forward, DecoderLayer layer, Matrix hidden, int sequences) {
+        return new ExpertInputs.Side(forward, layer, forward.input(LinearInput.GATE_UP, layer, hidden, sequences));
+    }
+
+    /** The original weight, the fitted one and the other. */
+    private static List<Weight> forms(Candidate candidate, List<DecoderLayer> fp, List<DecoderLayer> made, int member) {
+        LayerLinear linear = candidate.linear();
+        return List.of(
+                fp.get(member).weight(linear.linear(), linear.expert()),
+                made.get(member).weight(linear.linear(), linear.expert()),
+                candidate.rounded().get(member));
     }
 
     private static Errors add(Errors a, Errors b) {
@@ -140,7 +202,7 @@ public final class HeldBackStream {
                 if (attention) {
                     forward.attention(layer, hidden, sequences);
                 } else {
-                    forward.mlp(layer, hidden);
+                    forward.mlp(layer, hidden, sequences);
                 }
             });
         }

@@ -9,7 +9,6 @@ import java.util.TreeMap;
 import java.util.function.LongConsumer;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.Expert;
-import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Backend;
@@ -18,7 +17,6 @@ import nibble.engine.backend.Streams;
 import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
-import nibble.engine.tensor.ExpertMlps;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 
@@ -194,7 +192,7 @@ public final class PairedStream implements AutoCloseable {
             switch (input) {
                 // The rest of the original's half layer is known already; the quantized one's is not.
                 case O -> forward.endAttention(layer, before);
-                case DOWN -> forward.endMlp(layer, before);
+                case DOWN -> forward.endMlp(layer, before, sequences);
                 case QKV, QUERY_LATENT, KEY_VALUE_LATENT, GATE_UP -> {}
             }
         });
@@ -202,26 +200,29 @@ public final class PairedStream implements AutoCloseable {
 
     /**
      * Returns the moments of an input of each expert over the rows that the original's router sends to it, and over
-     * those that fill them up; the caller closes them. For DOWN the original's stream moves on through its half of the
-     * layer. What the outputs lack is not among them: the experts of a token share it.
+     * those that fill them up; the caller closes them. What the outputs lack is not among them: the experts of a token
+     * share it.
      *
      * @param input GATE_UP or DOWN
-     * @param tokens chooses the rows that fill up; counts anew
+     * @param experts whose moments are wanted, none of them twice with the same tokens
+     * @param tokens chooses the rows that fill up
+     * @param moves whether the original's stream moves on through the MLP half of the layer
      */
     public Map<Expert, PairedMoments> expertMoments(
             LinearInput input,
             List<DecoderLayer> fp,
             List<DecoderLayer> made,
-            Experts experts,
+            List<Expert> experts,
             ExpertTokens tokens,
+            boolean moves,
             LongConsumer onTokens) {
         Map<Expert, PairedMoments> moments = new TreeMap<>();
         try {
-            for (Expert expert : experts.all()) {
+            for (Expert expert : experts) {
                 moments.put(expert, devices.pairedMoments(config.width(input, expert), 0));
             }
             for (int i = 0; i < original.size(); i++) {
-                add(input, fp, made, i, experts, tokens, moments);
+                add(new ExpertInputs(input, tokens), fp, made, i, moves, moments);
                 if (original.part(i + 1) != original.part(i)) {
                     moments.values().forEach(PairedMoments::endPart);
                 }
@@ -238,61 +239,32 @@ public final class PairedStream implements AutoCloseable {
     }
 
     private void add(
-            LinearInput input,
+            ExpertInputs inputs,
             List<DecoderLayer> fp,
             List<DecoderLayer> made,
             int batch,
-            Experts experts,
-            ExpertTokens tokens,
+            boolean moves,
             Map<Expert, PairedMoments> moments) {
         Backend backend = backends().get(original.member(batch));
         DecoderLayer layer = fp.get(original.member(batch));
         DecoderLayer soFar = made.get(original.member(batch));
-        if (!(layer.feedForward() instanceof ExpertMlps wanted && soFar.feedForward() instanceof ExpertMlps found)) {
-            throw new IllegalArgumentException("a layer without experts");
-        }
         int half = original.part(batch) % 2;
-        boolean moves = input == LinearInput.DOWN;
         original.use(batch, moves, (forward, before, sequences) -> {
-            Matrix x = forward.input(LinearInput.GATE_UP, layer, before, sequences);
-            int[][] routed = forward.routed(wanted, x);
+            ExpertInputs.Side fpSide =
+                    new ExpertInputs.Side(forward, layer, forward.input(LinearInput.GATE_UP, layer, before, sequences));
+            int[][] routed = inputs.routed(fpSide);
             quantized.use(batch, false, (other, after, _) -> {
-                Matrix y = other.input(LinearInput.GATE_UP, soFar, after, sequences);
-                for (Expert expert : experts.all()) {
-                    int[] rows = rows(expert, routed, x.rows(), tokens);
-                    PairedMoments into = moments.get(expert);
-                    if (rows.length == 0 || into == null) {
-                        continue;
-                    }
-                    try (Matrix xs = backend.allocate(rows.length, x.columns());
-                            Matrix ys = backend.allocate(rows.length, x.columns())) {
-                        backend.gatherRows(x, rows, xs);
-                        backend.gatherRows(y, rows, ys);
-                        if (input == LinearInput.GATE_UP) {
-                            addLack(backend, into, xs, ys, half);
-                            continue;
-                        }
-                        try (Matrix xd = forward.intoDown(wanted, expert, xs);
-                                Matrix yd = other.intoDown(found, expert, ys)) {
-                            addLack(backend, into, xd, yd, half);
-                        }
-                    }
-                }
+                ExpertInputs.Side madeSide =
+                        new ExpertInputs.Side(other, soFar, other.input(LinearInput.GATE_UP, soFar, after, sequences));
+                moments.forEach((expert, into) -> {
+                    int[] rows = inputs.rows(expert, routed, before.rows());
+                    inputs.use(backend, expert, rows, fpSide, madeSide, (x, y) -> addLack(backend, into, x, y, half));
+                });
             });
             if (moves) {
-                forward.mlp(layer, before);
+                forward.mlp(layer, before, sequences);
             }
         });
-    }
-
-    private static int[] rows(Expert expert, int[][] routed, int all, ExpertTokens tokens) {
-        if (!expert.isRouted()) {
-            return IntStream.range(0, all).toArray();
-        }
-        int[] rows = routed[expert.index()];
-        return IntStream.concat(IntStream.of(rows), IntStream.of(tokens.more(expert, rows, all)))
-                .sorted()
-                .toArray();
     }
 
     private static void addLack(Backend backend, PairedMoments into, Matrix x, Matrix y, int half) {
@@ -337,7 +309,7 @@ public final class PairedStream implements AutoCloseable {
         heldBack.ifPresent(held -> held.mlp(fp, made));
         for (int i = 0; i < quantized.size(); i++) {
             DecoderLayer layer = made.get(quantized.member(i));
-            quantized.use(i, true, (forward, hidden, _) -> forward.mlp(layer, hidden));
+            quantized.use(i, true, (forward, hidden, sequences) -> forward.mlp(layer, hidden, sequences));
         }
     }
 

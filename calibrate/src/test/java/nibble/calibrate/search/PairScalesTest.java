@@ -71,7 +71,10 @@ class PairScalesTest {
                 "olmoe",
                 "phimoe",
                 "deepseek2-lite",
-                "deepseek2"
+                "deepseek2",
+                "deepseek3",
+                "cohere",
+                "cohere2"
             })
     void a_layer_scaled_by_powers_of_two_is_the_same_but_for_the_order_of_its_sums(String model) {
         try (Checkpoint checkpoint = open(model)) {
@@ -96,6 +99,8 @@ class PairScalesTest {
         "olmoe, 1e-5",
         "phimoe, 8e-3",
         "deepseek2-lite, 1e-5",
+        "deepseek3, 1e-5",
+        "cohere, 1e-5",
         // Its scores are large, and its experts' outputs count 2.5 times: each scale alone moves it by 2e-5 at most.
         "deepseek2, 1e-4"
     })
@@ -124,12 +129,13 @@ class PairScalesTest {
                     new QuantizationSpec(4, 32));
             PairScales scales = new PairScales(source, HeadTie.of(config));
             Random random = new Random(5);
-            for (ScalePair pair : ScalePair.of(source.names())) {
+            for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
                 float[] s = new float
                         [switch (pair.kind()) {
                             case UP_DOWN -> config.outFeatures(Linear.UP, pair.expert());
                             case VALUE_OUTPUT -> config.kvHeads() * config.valueDim();
-                            case ATTENTION_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM -> config.width(pair.input());
+                            case ATTENTION_NORM, PARALLEL_NORM, QUERY_NORM, KEY_VALUE_NORM, MLP_NORM ->
+                                config.width(pair.input());
                         }];
                 for (int i = 0; i < s.length; i++) {
                     s[i] = scale.apply(random);

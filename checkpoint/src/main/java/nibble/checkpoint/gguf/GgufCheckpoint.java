@@ -63,7 +63,7 @@ public final class GgufCheckpoint {
         experts = metadata.integer(name + ".expert_count").orElse(0L);
         boolean mixes = experts > 0;
         boolean window = metadata.integer(name + ".attention.sliding_window").orElse(0L) > 0;
-        architecture = Architectures.ofGguf(name, window, mixes)
+        architecture = Architectures.ofGguf(name, window, mixes, GgufLatent.isCorrected(metadata, name))
                 .orElseThrow(() -> new BadCheckpointException(
                         path,
                         "architecture \"" + name + "\"" + (mixes ? " with experts" : "")

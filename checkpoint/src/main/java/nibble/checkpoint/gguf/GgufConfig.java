@@ -69,7 +69,9 @@ final class GgufConfig {
                 metadata.uniform(key("attention.head_count_kv")).orElse(heads));
         json.put("vocab_size", tensors.vocabulary());
         json.put("max_position_embeddings", metadata.requiredInteger(key("context_length")));
-        json.put("rms_norm_eps", single(metadata.requiredNumber(key("attention.layer_norm_rms_epsilon"))));
+        json.put(
+                architecture.epsilonKey(),
+                single(metadata.requiredNumber(key("attention." + architecture.ggufEpsilon()))));
         json.put("rope_theta", theta);
         rope(json, theta);
         windows(json);
@@ -162,6 +164,9 @@ final class GgufConfig {
                                 + " is false: a model without rope, which is not supported in "
                                 + architecture.className());
             }
+        }
+        if (traits.multipliesLogits()) {
+            json.put("logit_scale", single(metadata.requiredNumber(key(GgufTraits.LOGITS))));
         }
         if (traits.keys().contains(GgufTraits.LOGIT_CAP)) {
             double score = architecture.ggufScore(layers, hidden, heads, headDim);

@@ -31,6 +31,9 @@ public final class GgufLatent {
     /** What values are made by, [heads, value, rank]. */
     public static final String VALUES = "attn_v_b.weight";
 
+    /** What {@code expert_gating_func} is for sigmoids. */
+    public static final int SIGMOID = 2;
+
     private static final int MOST = 1 << 16;
 
     private static final ValueLayout.OfFloat FLOAT =
@@ -114,9 +117,21 @@ public final class GgufLatent {
                 .filter(scale -> scale != 0)
                 .ifPresent(scale -> json.put("routed_scaling_factor", GgufConfig.single(scale)));
         json.put("norm_topk_prob", metadata.flag(name + ".expert_weights_norm").orElse(false));
+        if (isCorrected(metadata, name)) {
+            json.put("n_group", metadata.integer(name + ".expert_group_count").orElse(1L))
+                    .put(
+                            "topk_group",
+                            metadata.integer(name + ".expert_group_used_count").orElse(1L));
+            return;
+        }
         // llama.cpp chooses groups by the sum of their two best experts, and DeepSeek-V2 by the best.
         refuseAbove(metadata, name + ".expert_group_count");
         refuseAbove(metadata, name + ".expert_gating_func");
+    }
+
+    /** Returns whether a file says that experts are chosen by sigmoids with a bias. */
+    static boolean isCorrected(GgufMetadata metadata, String name) {
+        return metadata.integer(name + ".expert_gating_func").orElse(0L) == SIGMOID;
     }
 
     /** Softmax is llama.cpp's 1, and 0 says nothing. */

@@ -102,6 +102,9 @@ public final class GgufNames {
         }
         architecture.expertNames().ifPresent(experts -> {
             names.put(ROUTER, experts.router() + ".weight");
+            if (architecture.correctsChoice()) {
+                names.put("exp_probs_b.bias", experts.router() + TensorNames.CORRECTION);
+            }
             if (experts.equals(Experts.Names.GPT_OSS)) {
                 names.put("ffn_gate_inp.bias", experts.router() + ".bias");
             }

@@ -78,6 +78,13 @@ public record ModelShape(
                     .with("rms_norm_eps", 1e-6)
                     .with("rope_theta", 1e6)
                     .with("rope_scaling", Map.of("rope_type", "linear", "factor", 8.0)),
+            new ModelShape("command-r7b", 4096, 14336, 32, 32, 8, 256_000, 132_096)
+                    .of("Cohere2ForCausalLM", "cohere2")
+                    .with("layer_norm_eps", 1e-5)
+                    .with("logit_scale", 0.25)
+                    .with("sliding_window", 4096)
+                    .with("tie_word_embeddings", true)
+                    .with("rope_theta", 50_000),
             new ModelShape("mixtral-8x7b", 4096, 14336, 32, 32, 8, 32_000, 32_768)
                     .of("MixtralForCausalLM", "mixtral")
                     .with("num_local_experts", 8)
@@ -109,6 +116,41 @@ public record ModelShape(
                                     4096,
                                     "truncate",
                                     false)),
+            new ModelShape("deepseek-v3", 7168, 18432, 61, 128, 128, 129_280, 163_840)
+                    .of("DeepseekV3ForCausalLM", "deepseek_v3")
+                    .with("q_lora_rank", 1536)
+                    .with("kv_lora_rank", 512)
+                    .with("qk_nope_head_dim", 128)
+                    .with("qk_rope_head_dim", 64)
+                    .with("v_head_dim", 128)
+                    .with("n_routed_experts", 256)
+                    .with("n_shared_experts", 1)
+                    .with("num_experts_per_tok", 8)
+                    .with("moe_intermediate_size", 2048)
+                    .with("first_k_dense_replace", 3)
+                    .with("n_group", 8)
+                    .with("topk_group", 4)
+                    .with("norm_topk_prob", true)
+                    .with("routed_scaling_factor", 2.5)
+                    .with("rms_norm_eps", 1e-6)
+                    .with("rope_theta", 10_000)
+                    .with(
+                            "rope_scaling",
+                            Map.of(
+                                    "rope_type",
+                                    "yarn",
+                                    "factor",
+                                    40.0,
+                                    "original_max_position_embeddings",
+                                    4096,
+                                    "beta_fast",
+                                    32,
+                                    "beta_slow",
+                                    1,
+                                    "mscale",
+                                    1.0,
+                                    "mscale_all_dim",
+                                    1.0)),
             new ModelShape("qwen3-30b-a3b", 2048, 6144, 48, 32, 4, 151_936, 40_960)
                     .of("Qwen3MoeForCausalLM", "qwen3_moe")
                     .with("head_dim", 128)

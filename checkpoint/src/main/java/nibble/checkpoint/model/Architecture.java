@@ -12,6 +12,7 @@ import java.util.TreeSet;
 import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LatentAttention;
+import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.model.layer.Rope;
@@ -68,6 +69,11 @@ public class Architecture {
         return modelType;
     }
 
+    /** Whether {@code model_type} means this one. */
+    boolean isType(String name) {
+        return name.equals(modelType);
+    }
+
     /** Returns {@code general.architecture} of a GGUF file, with which its metadata keys begin. */
     public final String ggufName() {
         return gguf.name();
@@ -118,6 +124,26 @@ public class Architecture {
      * square: PyTorch's LayerNorm.
      */
     public boolean centersNorms() {
+        return false;
+    }
+
+    /** Returns the key of the norms' epsilon. */
+    public String epsilonKey() {
+        return "rms_norm_eps";
+    }
+
+    /** Returns the key of the same in a GGUF file, without the architecture's name and {@code attention.}. */
+    public final String ggufEpsilon() {
+        return epsilonKey().equals("layer_norm_eps") ? "layer_norm_epsilon" : "layer_norm_rms_epsilon";
+    }
+
+    /** Returns whether attention and MLP of a layer read one norm, and are added to what went into it together. */
+    public boolean isParallel() {
+        return false;
+    }
+
+    /** Returns whether rope turns values of a head that are neighbours, not those of its two halves. */
+    public boolean turnsNeighbours() {
         return false;
     }
 
@@ -219,6 +245,19 @@ public class Architecture {
 
     /** The experts that layers have; empty for one MLP in all. */
     Optional<Experts> experts(ConfigKeys keys) {
+        return Optional.empty();
+    }
+
+    /** Returns whether experts are chosen by sigmoids with a bias, as a GGUF file says by a key. */
+    public boolean correctsChoice() {
+        return false;
+    }
+
+    /**
+     * Returns the key that says how many layers the files have behind those of the decoder, which no text needs; empty
+     * where there are none. They predict further tokens.
+     */
+    public Optional<String> furtherLayersKey() {
         return Optional.empty();
     }
 

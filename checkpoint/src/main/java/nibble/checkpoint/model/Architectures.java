@@ -21,19 +21,18 @@ public final class Architectures {
                     OlmoFamily.ALL,
                     MixtureFamily.ALL,
                     DeepseekFamily.ALL,
-                    GptOssFamily.ALL)
+                    GptOssFamily.ALL,
+                    CohereFamily.ALL)
             .flatMap(List::stream)
             .toList();
 
     /** Why some well-known architectures are none of these. */
     private static final Map<String, String> REASONS = Map.ofEntries(
             Map.entry("DeepseekForCausalLM", "mixture of experts"),
-            Map.entry("DeepseekV3ForCausalLM", "experts chosen by a sigmoid and a bias"),
             Map.entry("Llama4ForCausalLM", "mixture of experts, layers without rope"),
             Map.entry("Llama4ForConditionalGeneration", "mixture of experts, layers without rope"),
             Map.entry("PhiForCausalLM", "LayerNorm, biases of all linears"),
             Map.entry("Phi4MMForCausalLM", "several modalities"),
-            Map.entry("CohereForCausalLM", "LayerNorm, attention and MLP side by side"),
             Map.entry("FalconForCausalLM", "LayerNorm, attention and MLP side by side"),
             Map.entry("GPTNeoXForCausalLM", "LayerNorm, attention and MLP side by side"));
 
@@ -57,7 +56,7 @@ public final class Architectures {
         }
         for (Architecture architecture : ALL) {
             if ((names.isEmpty() || names.stream().anyMatch(architecture::isNamed))
-                    && architecture.modelType().equals(type.orElse(architecture.modelType()))) {
+                    && architecture.isType(type.orElse(architecture.modelType()))) {
                 return architecture;
             }
         }
@@ -80,11 +79,13 @@ public final class Architectures {
      * where the file states a window the first one whose layers differ by one.
      *
      * @param ggufName {@code general.architecture}
+     * @param corrected whether the file says that experts are chosen by sigmoids
      */
-    public static Optional<Architecture> ofGguf(String ggufName, boolean window, boolean experts) {
+    public static Optional<Architecture> ofGguf(String ggufName, boolean window, boolean experts, boolean corrected) {
         List<Architecture> named = ALL.stream()
-                .filter(architecture ->
-                        architecture.ggufName().equals(ggufName) && architecture.mixesExperts() == experts)
+                .filter(architecture -> architecture.ggufName().equals(ggufName)
+                        && architecture.mixesExperts() == experts
+                        && architecture.correctsChoice() == corrected)
                 .toList();
         return named.stream()
                 .filter(architecture -> window && architecture.gguf().windowEvery() > 0)

@@ -5,7 +5,9 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 import nibble.checkpoint.model.layer.LatentAttention;
+import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.Rope;
+import nibble.checkpoint.model.quantization.Fp8Config;
 import nibble.checkpoint.model.quantization.QuantizationConfig;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
@@ -68,7 +70,7 @@ final class ConfigReader {
                 headDim,
                 keys.integer("vocab_size", 1, 1 << 24),
                 keys.integerIfPresent("max_position_embeddings", 1, 1 << 28).orElse(defaults.positions()),
-                keys.number("rms_norm_eps", Double.MIN_NORMAL, 1),
+                epsilon(architecture, keys),
                 attention(architecture, keys, layers, headDim),
                 architecture.multipliers(keys, hidden, headDim),
                 architecture.biases(keys),
@@ -79,8 +81,9 @@ final class ConfigReader {
                 bos.isEmpty() ? -1 : bos.getFirst(),
                 eos,
                 keys.object("quantization_config")
-                        .filter(object -> !architecture.readsAsDense(
-                                object.path("quant_method").asText()))
+                        .filter(object -> !Fp8Config.isRead(object)
+                                && !architecture.readsAsDense(
+                                        object.path("quant_method").asText()))
                         .map(object -> QuantizationConfig.read(configJson, object)),
                 json);
     }
@@ -110,6 +113,14 @@ final class ConfigReader {
                             + factors.longFactors().size() + " long factors, expected " + width / 2
                             + " of each; take the model's original config.json");
         }
+    }
+
+    private static double epsilon(Architecture architecture, ConfigKeys keys) {
+        // transformers has a default for LayerNorm's key, and published files of every class say the other one.
+        return architecture.epsilonKey().equals("rms_norm_eps")
+                ? keys.number(architecture.epsilonKey(), Double.MIN_NORMAL, 1)
+                : keys.numberIfPresent(architecture.epsilonKey(), Double.MIN_NORMAL, 1)
+                        .orElse(1e-5);
     }
 
     private static int dividedWidth(ConfigKeys keys, int hidden, int heads) {

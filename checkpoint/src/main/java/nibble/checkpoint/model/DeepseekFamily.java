@@ -23,51 +23,90 @@ public final class DeepseekFamily {
 
     /** DeepSeek-V2 and V2-Lite: experts chosen by softmax, perhaps from the best groups only. */
     public static final Architecture DEEPSEEK2 =
-            new Architecture(
-                    "DeepseekV2ForCausalLM",
-                    "deepseek_v2",
-                    new GgufTraits("deepseek2"),
-                    new ConfigDefaults(2048, List.of(1), List.of(2))) {
+            new Latent("DeepseekV2ForCausalLM", "deepseek_v2", new ConfigDefaults(2048, List.of(1), List.of(2))) {
+                @Override
+                Optional<Experts> experts(ConfigKeys keys) {
+                    return ExpertKeys.deepseek2(keys);
+                }
+            };
+
+    /**
+     * DeepSeek-V3, and Moonlight and Kimi-K2 of the same class: experts chosen by sigmoids with a bias. Behind the
+     * decoder's layers, files may have some that predict further tokens.
+     */
+    public static final Architecture DEEPSEEK3 =
+            new Latent("DeepseekV3ForCausalLM", "deepseek_v3", new ConfigDefaults(4096, List.of(0), List.of(1))) {
+                @Override
+                boolean isType(String name) {
+                    return super.isType(name) || name.equals("kimi_k2");
+                }
+
                 @Override
                 Optional<LatentAttention> latent(ConfigKeys keys) {
-                    return Optional.of(DeepseekFamily.latent(keys));
-                }
-
-                @Override
-                public Map<LayerNorm, String> norms() {
-                    return NORMS;
-                }
-
-                @Override
-                Multipliers multipliers(ConfigKeys keys, int hiddenSize, int headDim) {
-                    double stretch = stretch(keys);
-                    return Multipliers.of(headDim).withScore(stretch * stretch / Math.sqrt(headDim));
-                }
-
-                @Override
-                Set<Linear> biases(ConfigKeys keys) {
-                    return keys.flag("attention_bias", false)
-                            ? EnumSet.of(Linear.Q_A, Linear.KV_A, Linear.O)
-                            : EnumSet.noneOf(Linear.class);
-                }
-
-                @Override
-                public boolean mixesExperts() {
-                    return true;
-                }
-
-                @Override
-                public Optional<Experts.Names> expertNames() {
-                    return Optional.of(Experts.Names.DEEPSEEK);
+                    if (!keys.flag("rope_interleave", true)) {
+                        throw new BadCheckpointException(
+                                keys.file(), "rope_interleave false is not supported; supported: true");
+                    }
+                    return super.latent(keys);
                 }
 
                 @Override
                 Optional<Experts> experts(ConfigKeys keys) {
-                    return ExpertKeys.deepseek(keys);
+                    return ExpertKeys.deepseek3(keys);
+                }
+
+                @Override
+                public boolean correctsChoice() {
+                    return true;
+                }
+
+                @Override
+                public Optional<String> furtherLayersKey() {
+                    return Optional.of("num_nextn_predict_layers");
                 }
             };
 
-    static final List<Architecture> ALL = List.of(DEEPSEEK2);
+    static final List<Architecture> ALL = List.of(DEEPSEEK2, DEEPSEEK3);
+
+    /** What both versions have. */
+    private abstract static class Latent extends Architecture {
+        Latent(String className, String modelType, ConfigDefaults defaults) {
+            super(className, modelType, new GgufTraits("deepseek2"), defaults);
+        }
+
+        @Override
+        Optional<LatentAttention> latent(ConfigKeys keys) {
+            return Optional.of(DeepseekFamily.latent(keys));
+        }
+
+        @Override
+        public Map<LayerNorm, String> norms() {
+            return NORMS;
+        }
+
+        @Override
+        Multipliers multipliers(ConfigKeys keys, int hiddenSize, int headDim) {
+            double stretch = stretch(keys);
+            return Multipliers.of(headDim).withScore(stretch * stretch / Math.sqrt(headDim));
+        }
+
+        @Override
+        Set<Linear> biases(ConfigKeys keys) {
+            return keys.flag("attention_bias", false)
+                    ? EnumSet.of(Linear.Q_A, Linear.KV_A, Linear.O)
+                    : EnumSet.noneOf(Linear.class);
+        }
+
+        @Override
+        public boolean mixesExperts() {
+            return true;
+        }
+
+        @Override
+        public Optional<Experts.Names> expertNames() {
+            return Optional.of(Experts.Names.DEEPSEEK);
+        }
+    }
 
     private DeepseekFamily() {}
 

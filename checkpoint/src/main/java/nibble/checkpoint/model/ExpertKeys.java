@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.IntFunction;
 import nibble.checkpoint.model.Experts.Choice;
 import nibble.checkpoint.model.Experts.Names;
 import nibble.checkpoint.model.Experts.Shared;
@@ -27,6 +28,13 @@ final class ExpertKeys {
 
     /** DeepSeek's name. */
     private static final String ROUTED = "n_routed_experts";
+
+    private static final String SCORES = "scoring_func";
+    private static final String SIGMOID = "sigmoid";
+    private static final String METHOD = "topk_method";
+    private static final String CORRECTED = "noaux_tc";
+    private static final String GROUPS = "n_group";
+    private static final String CHOSEN_GROUPS = "topk_group";
 
     private static final String COUNT = "num_experts";
     private static final String PER_TOKEN = "num_experts_per_tok";
@@ -136,16 +144,48 @@ final class ExpertKeys {
     }
 
     /**
-     * DeepSeek-V2's: the first layers go without experts, and several shared experts are one of their width together.
-     * transformers knows neither {@code moe_layer_freq} nor {@code norm_topk_prob}, and other loaders do.
+     * What a version of DeepSeek assumes for absent keys.
+     *
+     * @param dense first layers without experts
+     * @param shared experts; 0 for none
      */
-    static Optional<Experts> deepseek(ConfigKeys keys) {
+    record Deepseek(int count, int chosen, int width, int dense, int shared) {
+        static final Deepseek V2 = new Deepseek(64, 0, 1407, 0, 2);
+        static final Deepseek V3 = new Deepseek(256, 8, 2048, 3, 1);
+    }
+
+    /** DeepSeek-V2's. transformers does not know {@code norm_topk_prob} there, and other loaders do. */
+    static Optional<Experts> deepseek2(ConfigKeys keys) {
+        return deepseek(keys, Deepseek.V2, count -> {
+            only(keys, "norm_topk_prob", !keys.flag("norm_topk_prob", false), "false");
+            only(keys, SCORES, keys.text(SCORES).orElse("softmax").equals("softmax"), "softmax");
+            return greedy(keys, count);
+        });
+    }
+
+    /** DeepSeek-V3's, by sigmoids. */
+    static Optional<Experts> deepseek3(ConfigKeys keys) {
+        return deepseek(keys, Deepseek.V3, count -> {
+            only(keys, SCORES, keys.text(SCORES).orElse(SIGMOID).equals(SIGMOID), SIGMOID);
+            only(keys, METHOD, keys.text(METHOD).orElse(CORRECTED).equals(CORRECTED), CORRECTED);
+            int groups = keys.integerIfPresent(GROUPS, 1, MOST).orElse(8);
+            int chosen = keys.integerIfPresent(CHOSEN_GROUPS, 1, MOST).orElse(4);
+            requireGroups(keys, count, groups, chosen, 2);
+            return Choice.corrected(keys.flag("norm_topk_prob", true), factor(keys, 2.5), groups, chosen);
+        });
+    }
+
+    /**
+     * DeepSeek's: the first layers go without experts, and several shared experts are one of their width together.
+     * transformers does not know {@code moe_layer_freq}, and other loaders do.
+     */
+    private static Optional<Experts> deepseek(ConfigKeys keys, Deepseek defaults, IntFunction<Choice> choice) {
         int layers = keys.integer("num_hidden_layers", 1, Architecture.MOST_LAYERS);
         int dense = keys.integerIfPresent("first_k_dense_replace", 0, Integer.MAX_VALUE)
-                .orElse(0);
+                .orElse(defaults.dense());
         Optional<Integer> count = keys.json().has(ROUTED)
                 ? keys.integerIfPresent(ROUTED, 1, MOST)
-                : Optional.of(keys.integerIfPresent(COUNT, 1, MOST).orElse(64));
+                : Optional.of(keys.integerIfPresent(COUNT, 1, MOST).orElse(defaults.count()));
         if (count.isEmpty() || dense >= layers) {
             return Optional.empty();
         }
@@ -154,13 +194,11 @@ final class ExpertKeys {
                 "moe_layer_freq",
                 keys.integerIfPresent("moe_layer_freq", 1, 10_000).orElse(1) == 1,
                 "1");
-        only(keys, "norm_topk_prob", !keys.flag("norm_topk_prob", false), "false");
-        only(keys, "scoring_func", keys.text("scoring_func").orElse("softmax").equals("softmax"), "softmax");
         int width =
-                keys.integerIfPresent("moe_intermediate_size", 1, MOST_WIDTH).orElse(1407);
+                keys.integerIfPresent("moe_intermediate_size", 1, MOST_WIDTH).orElse(defaults.width());
         int shared = keys.json().has("n_shared_experts")
                 ? keys.integerIfPresent("n_shared_experts", 0, 1 << 10).orElse(0)
-                : 2;
+                : defaults.shared();
         if ((long) shared * width > MOST_WIDTH) {
             throw new BadCheckpointException(
                     keys.file(),
@@ -176,32 +214,46 @@ final class ExpertKeys {
                 ROUTED,
                 new Experts(
                         count.get(),
-                        keys.integer(PER_TOKEN, 1, MOST),
+                        defaults.chosen() == 0
+                                ? keys.integer(PER_TOKEN, 1, MOST)
+                                : keys.integerIfPresent(PER_TOKEN, 1, MOST).orElse(defaults.chosen()),
                         width,
-                        choice(keys, count.get()),
+                        choice.apply(count.get()),
                         new Shared(shared * width, false),
                         without,
                         Names.DEEPSEEK)));
     }
 
-    private static Choice choice(ConfigKeys keys, int count) {
-        double factor = keys.numberIfPresent("routed_scaling_factor", Double.MIN_NORMAL, 1e6)
-                .orElse(1.0);
-        String method = keys.text("topk_method").orElse("greedy");
+    private static double factor(ConfigKeys keys, double otherwise) {
+        return keys.numberIfPresent("routed_scaling_factor", Double.MIN_NORMAL, 1e6)
+                .orElse(otherwise);
+    }
+
+    private static Choice greedy(ConfigKeys keys, int count) {
+        double factor = factor(keys, 1);
+        String method = keys.text(METHOD).orElse("greedy");
         if (method.equals("greedy")) {
             return new Choice(false, factor, 1, 1);
         }
-        only(keys, "topk_method", method.equals("group_limited_greedy"), "greedy, group_limited_greedy");
-        int groups = keys.integer("n_group", 1, MOST);
-        int chosen = keys.integer("topk_group", 1, MOST);
-        int each = keys.integer(PER_TOKEN, 1, MOST);
-        if (count % groups != 0 || chosen > groups || (long) each * groups > (long) chosen * count) {
+        only(keys, METHOD, method.equals("group_limited_greedy"), "greedy, group_limited_greedy");
+        int groups = keys.integer(GROUPS, 1, MOST);
+        int chosen = keys.integer(CHOSEN_GROUPS, 1, MOST);
+        requireGroups(keys, count, groups, chosen, 1);
+        return new Choice(false, factor, groups, chosen);
+    }
+
+    /** @param least experts of a group */
+    private static void requireGroups(ConfigKeys keys, int count, int groups, int chosen, int least) {
+        int each = keys.integerIfPresent(PER_TOKEN, 1, MOST).orElse(Deepseek.V3.chosen());
+        if (count % groups != 0
+                || count / groups < least
+                || chosen > groups
+                || (long) each * groups > (long) chosen * count) {
             throw new BadCheckpointException(
                     keys.file(),
                     "n_group " + groups + ", topk_group " + chosen + " and num_experts_per_tok " + each + " of " + count
                             + " experts do not fit together; take the model's original config.json");
         }
-        return new Choice(false, factor, groups, chosen);
     }
 
     /** Refuses a key's value unless it is one that all loaders understand alike. */

@@ -43,19 +43,27 @@ public record Experts(
      * @param chosenGroups groups that a token's experts are taken from, those with the best experts
      * @param margin of Phi-3.5-MoE's sparse mixer, which weighs each of the two chosen in a softmax of its own: over
      *     the experts, but those chosen before it, whose scores are lower by at most this share; negative for none
+     * @param corrected DeepSeek-V3's way: scores are sigmoids, and the router has a bias that is added to them where
+     *     experts are chosen, not in their weights. The best groups have the largest sums of their two best scores
      */
-    public record Choice(boolean normalized, double factor, int groups, int chosenGroups, double margin) {
+    public record Choice(
+            boolean normalized, double factor, int groups, int chosenGroups, double margin, boolean corrected) {
         /** Phi-3.5-MoE's margin where its config does not say: twice the noise of its training. */
         public static final double PHI_MARGIN = 0.02;
 
         /** Chooses without a sparse mixer. */
         Choice(boolean normalized, double factor, int groups, int chosenGroups) {
-            this(normalized, factor, groups, chosenGroups, -1);
+            this(normalized, factor, groups, chosenGroups, -1, false);
+        }
+
+        /** Chooses by sigmoids with a bias. */
+        static Choice corrected(boolean normalized, double factor, int groups, int chosenGroups) {
+            return new Choice(normalized, factor, groups, chosenGroups, -1, true);
         }
 
         /** Chooses with a sparse mixer of this margin, 0 or more. */
         public static Choice mixed(double margin) {
-            return new Choice(false, 1, 1, 1, margin);
+            return new Choice(false, 1, 1, 1, margin, false);
         }
 
         /** Returns whether a sparse mixer weighs the chosen. */
@@ -184,9 +192,14 @@ public record Experts(
         return TensorNames.layer(layer) + names.router() + ".weight";
     }
 
+    /** Returns whether the router has a bias. */
+    public boolean hasRouterBias() {
+        return biased || choice.corrected();
+    }
+
     /** Names the router's bias, [experts]. */
     public String routerBias(int layer) {
-        return TensorNames.layer(layer) + names.router() + ".bias";
+        return TensorNames.layer(layer) + names.router() + (choice.corrected() ? TensorNames.CORRECTION : ".bias");
     }
 
     /** Names the weight of the shared expert's gate, [1, hidden]. */

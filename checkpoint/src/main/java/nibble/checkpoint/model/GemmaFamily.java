@@ -6,6 +6,7 @@ import java.util.Optional;
 import java.util.Set;
 import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.source.BadCheckpointException;

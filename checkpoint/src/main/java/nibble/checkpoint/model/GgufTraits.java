@@ -31,7 +31,7 @@ public record GgufTraits(
     public static final String EMBEDDING = "embedding_scale";
     public static final String RESIDUAL = "residual_scale";
 
-    /** What logits are divided by. */
+    /** What logits are divided by, or in {@code command-r} and {@code cohere2} multiplied by. */
     public static final String LOGITS = "logit_scale";
 
     public static final String SCORE_CAP = "attn_logit_softcapping";
@@ -44,6 +44,16 @@ public record GgufTraits(
      */
     public boolean normalizesExperts() {
         return name.equals("llama") || name.equals("qwen3moe") || name.equals("gpt-oss");
+    }
+
+    /** Returns whether {@link #LOGITS} is what logits are multiplied by. */
+    public boolean multipliesLogits() {
+        return keys.contains(LOGITS) && !keys.contains(RESIDUAL);
+    }
+
+    /** Returns whether layers without a window go without rope, and the others have it. */
+    public boolean turnsInWindows() {
+        return name.equals("cohere2");
     }
 
     /** Returns whether the first layers may have one MLP where the others have experts, as the file says. */

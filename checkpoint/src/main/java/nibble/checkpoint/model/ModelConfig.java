@@ -10,6 +10,7 @@ import java.util.SequencedMap;
 import java.util.Set;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.layer.LatentAttention;
+import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.model.layer.Multipliers;
@@ -70,7 +71,7 @@ public record ModelConfig(
         ObjectNode json) {
 
     /** A window that hides nothing. */
-    public static final int NO_WINDOW = Integer.MAX_VALUE;
+    public static final int NO_WINDOW = LayerAttention.NO_WINDOW;
 
     public ModelConfig {
         eosIds = List.copyOf(eosIds);

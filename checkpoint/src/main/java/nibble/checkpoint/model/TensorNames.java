@@ -1,5 +1,7 @@
 package nibble.checkpoint.model;
 
+import nibble.checkpoint.tensor.DType;
+
 /** Names of a checkpoint's tensors that are not weights or biases of a {@link LinearModule}. */
 public final class TensorNames {
     /** Token embedding, [vocabulary, hidden]. */
@@ -17,7 +19,18 @@ public final class TensorNames {
     /** Bias of the output projection, [vocabulary]; absent in most models. */
     public static final String HEAD_BIAS = "lm_head.bias";
 
+    /** Ends the name of what DeepSeek-V3 adds to the scores of experts where it chooses some, [experts]. */
+    public static final String CORRECTION = ".e_score_correction_bias";
+
     private TensorNames() {}
+
+    /**
+     * Returns the type that a tensor has in a model of another type. A correction of experts' scores stays F32, as
+     * loaders keep it: in 16 bits, tokens would come to other experts.
+     */
+    public static DType type(String name, DType others) {
+        return name.endsWith(CORRECTION) ? DType.F32 : others;
+    }
 
     /** Returns the beginning of the names of a decoder layer's tensors. */
     public static String layer(int layer) {

@@ -20,13 +20,13 @@ record VectorTensors(ModelConfig config) {
                         .filter(_ -> config.architecture().hasSinks());
             case ROUTER_BIAS ->
                 config.experts(layer)
-                        .filter(Experts::biased)
+                        .filter(Experts::hasRouterBias)
                         .map(found -> spec(found.routerBias(layer), found.count()));
         };
     }
 
     private TensorSpec spec(String name, int length) {
-        return new TensorSpec(name, config.dtype(), Shape.of(length));
+        return new TensorSpec(name, TensorNames.type(name, config.dtype()), Shape.of(length));
     }
 
     private Optional<TensorSpec> normBias(LayerNorm norm, int layer) {

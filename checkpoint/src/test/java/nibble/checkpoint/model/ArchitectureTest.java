@@ -62,7 +62,10 @@ class ArchitectureTest {
         "phi4-mini, phi3",
         "llama-yarn, llama",
         "qwen3-window, qwen3",
-        "seed-oss, seed_oss"
+        "seed-oss, seed_oss",
+        "deepseek3, deepseek_v3",
+        "cohere, cohere",
+        "cohere2, cohere2"
     })
     void the_expected_tensors_are_those_of_transformers(String model, String type) {
         try (Checkpoint checkpoint = Checkpoint.open(MODELS.resolve(model))) {
@@ -167,10 +170,11 @@ class ArchitectureTest {
             value = {
                 "{\"architectures\":[\"DeepseekForCausalLM\"]}|\"DeepseekForCausalLM\" (mixture of experts) is not yet"
                         + " supported",
-                "{\"architectures\":[\"DeepseekV3ForCausalLM\"],\"model_type\":\"deepseek_v3\"}|(experts chosen by a"
-                        + " sigmoid and a bias)",
-                "{\"architectures\":[\"CohereForCausalLM\"],\"model_type\":\"cohere\"}|\"CohereForCausalLM\""
-                        + " (LayerNorm",
+                "{\"model_type\":\"deepseek_v3\",\"rope_interleave\":false}|rope_interleave false",
+                "{\"model_type\":\"deepseek_v3\",\"scoring_func\":\"softmax\"}|scoring_func \"softmax\"",
+                "{\"model_type\":\"deepseek_v3\",\"n_routed_experts\":8,\"num_experts_per_tok\":2,\"n_group\":8}|"
+                        + "n_group 8, topk_group 4 and num_experts_per_tok 2 of 8 experts do not fit",
+                "{\"model_type\":\"cohere\",\"use_qk_norm\":true}|use_qk_norm true is not supported",
                 "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported;"
                         + " supported: LlamaForCausalLM, MistralForCausalLM, SmolLM3ForCausalLM, SeedOssForCausalLM,"
                         + " Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, PhiMoEForCausalLM, GemmaForCausalLM",

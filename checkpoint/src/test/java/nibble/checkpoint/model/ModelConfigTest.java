@@ -270,7 +270,7 @@ class ModelConfigTest {
             delimiter = '|',
             value = {
                 "{\"load_in_4bit\":true,\"bnb_4bit_quant_type\":\"nf4\"}|method \"bitsandbytes\"",
-                "{\"quant_method\":\"fp8\",\"weight_block_size\":[128,128]}|method \"fp8\"",
+                "{\"quant_method\":\"fp8\",\"weight_block_size\":[128]}|method \"fp8\"",
                 "{\"quant_method\":\"hqq\",\"bits\":4,\"group_size\":128}|method \"hqq\"",
                 "{\"quant_method\":\"gptq\",\"bits\":3,\"group_size\":128}|GPTQ with 3 bits",
                 "{\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":128,\"checkpoint_format\":\"marlin\"}|"

@@ -78,13 +78,14 @@ final class PlanCommand implements Callable<Integer> {
     private static final double CUDA_MOST_TOKEN_SECONDS = 1e-6;
 
     /**
-     * The share of the rate of products alone that layers of small models reach on a CPU, whose matrices are small and
-     * whose weights are unpacked again and again (docs/method-best.md).
+     * Operations for which a thread needs a second beside the time of their products: small models have small matrices,
+     * and their weights are unpacked again and again. By two runs of wiki-7m, with AMX and with AVX2 alone
+     * (docs/method-best.md, docs/benchmarks.md).
      */
-    private static final double CPU_EFFICIENCY = 0.37;
+    private static final double CPU_BESIDE_PRODUCTS = 125e9;
 
     /** The same of tuning. */
-    private static final double CPU_TUNING_EFFICIENCY = 0.25;
+    private static final double CPU_BESIDE_TUNING = 45e9;
 
     /** What starting, and reading and encoding the calibration text take there. */
     private static final double CPU_START_SECONDS = 12;
@@ -133,6 +134,8 @@ final class PlanCommand implements Callable<Integer> {
      * @param peakHostBytes with the heap that this JVM may take
      * @param neededHeapBytes the heap should allow for at least these
      * @param heapBytes the heap of this JVM allows for these
+     * @param expertsOnHost whether routed experts stay on the host, and come to the device for each product; that takes
+     *     time beside the estimate
      * @param inputBytes fp16 tensors read; null where only a config is at hand
      */
     record Plan(
@@ -146,6 +149,7 @@ final class PlanCommand implements Callable<Integer> {
             long neededHeapBytes,
             long heapBytes,
             long peakDeviceBytes,
+            boolean expertsOnHost,
             long calibrationTokens,
             int steps,
             boolean movesCodes,
@@ -230,6 +234,7 @@ final class PlanCommand implements Callable<Integer> {
                 cost.neededHeapBytes(),
                 heap,
                 estimate.peakDeviceBytes(),
+                estimate.expertsOnHost(),
                 cost.calibrationTokens() == 0 ? 0 : (long) samples * calibration.sequenceLength(options.method()),
                 options.steps(),
                 options.movesCodes(),
@@ -266,6 +271,7 @@ final class PlanCommand implements Callable<Integer> {
             QuantizationCost cost,
             long peakHostBytes,
             long peakDeviceBytes,
+            boolean expertsOnHost,
             double flopsPerSecond,
             double seconds,
             double stepSeconds,
@@ -283,11 +289,13 @@ final class PlanCommand implements Callable<Integer> {
             QuantizationCost cost = QuantizationCost.of(config, options.method(), spec, fitted, length)
                     .tuned(tuning, false);
             double rate = backend.productFlopsPerSecond();
-            double steps = tuning.stepsWork() / (CPU_TUNING_EFFICIENCY * rate);
-            double seconds = (cost.flops() - cost.tuningFlops()) / (CPU_EFFICIENCY * rate)
-                    + cost.tuningFlops() / (CPU_TUNING_EFFICIENCY * rate)
-                    + (cost.calibrationTokens() == 0 ? 0 : CPU_START_SECONDS);
-            return new Estimate(cost, cost.peakHostBytes(heap), 0, rate, seconds, steps, 1);
+            double tuningSeconds = 1 / rate + 1 / (CPU_BESIDE_TUNING * device.threads);
+            double steps = tuning.stepsWork() * tuningSeconds;
+            double seconds =
+                    (cost.flops() - cost.tuningFlops()) * (1 / rate + 1 / (CPU_BESIDE_PRODUCTS * device.threads))
+                            + cost.tuningFlops() * tuningSeconds
+                            + (cost.calibrationTokens() == 0 ? 0 : CPU_START_SECONDS);
+            return new Estimate(cost, cost.peakHostBytes(heap), 0, false, rate, seconds, steps, 1);
         }
         QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, fitted, length)
                 .tuned(tuning, true);
@@ -309,6 +317,7 @@ final class PlanCommand implements Callable<Integer> {
                 cost,
                 cost.peakHostBytes(heap) + pinned + CUDA_HOST_BYTES,
                 device,
+                peak.get().expertsOnHost(),
                 rate,
                 start + layers + passes + steps,
                 steps,
@@ -348,6 +357,9 @@ final class PlanCommand implements Callable<Integer> {
         rows.add(List.of("host memory at the peak", Figures.bytes(plan.peakHostBytes())));
         if (plan.peakDeviceBytes() > 0) {
             rows.add(List.of("device memory at the peak", Figures.bytes(plan.peakDeviceBytes())));
+        }
+        if (plan.expertsOnHost()) {
+            rows.add(List.of("  experts stay on the host, and", "come one at a time: longer than below"));
         }
         if (plan.heapBytes() < plan.neededHeapBytes()) {
             rows.add(List.of(

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.List;
 import nibble.cli.TerminalCapture;
 import nibble.cli.terminal.ExitCode;
+import nibble.datasets.TextDataset;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -327,16 +328,21 @@ class ConvertCommandTest {
         assertThat(terminal.run(arguments)).as(terminal.err()).isEqualTo(ExitCode.DONE);
     }
 
-    private static double perplexity(Path model) throws IOException {
+    private double perplexity(Path model) throws IOException {
         return perplexity(model, 1);
     }
 
-    private static double perplexity(Path model, int windows) throws IOException {
+    /** The first windows of wikitext-2, of which the whole would be encoded each time. */
+    private double perplexity(Path model, int windows) throws IOException {
+        Path text = folder.resolve("text.txt");
+        Files.writeString(text, TextDataset.wikitext2Test().text().substring(0, 10_000));
         TerminalCapture terminal = new TerminalCapture();
         assertThat(terminal.run(
                         "eval",
                         "perplexity",
                         model.toString(),
+                        "--dataset",
+                        text.toString(),
                         "--context",
                         "512",
                         "--windows",

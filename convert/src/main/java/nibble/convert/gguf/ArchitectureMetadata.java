@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.SequencedMap;
+import nibble.checkpoint.gguf.GgufLatent;
 import nibble.checkpoint.gguf.GgufValue;
 import nibble.checkpoint.gguf.GgufValue.F32;
 import nibble.checkpoint.gguf.GgufValue.Flag;
@@ -14,10 +15,10 @@ import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.GraniteFamily;
-import nibble.checkpoint.model.LayerAttention;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.PhiFamily;
 import nibble.checkpoint.model.layer.LatentAttention;
+import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.model.layer.Rope;
 
@@ -75,21 +76,38 @@ final class ArchitectureMetadata {
         config.experts().ifPresent(experts -> {
             pairs.put("leading_dense_block_count", new U32(experts.denseLayers().size()));
             pairs.put("expert_shared_count", new U32(experts.shared().width() / experts.width()));
-            if (config.json().path("routed_scaling_factor").isNumber()) {
+            if (experts.choice().corrected()
+                    || config.json().path("routed_scaling_factor").isNumber()) {
                 pairs.put(
                         "expert_weights_scale", new F32((float) experts.choice().factor()));
             }
-            if (config.json().path("scoring_func").isTextual()) {
+            if (experts.choice().corrected()) {
+                // Softmax is what a file means that does not say it.
+                pairs.put("expert_gating_func", new U32(GgufLatent.SIGMOID));
+                if (experts.choice().normalized()) {
+                    pairs.put("expert_weights_norm", new Flag(true));
+                }
+            } else if (config.json().path("scoring_func").isTextual()) {
                 pairs.put("expert_gating_func", new U32(1));
             }
+            groups(experts.choice());
         });
-        count("n_group", "expert_group_count");
-        count("topk_group", "expert_group_used_count");
         for (String rope : List.of("rope_parameters", "rope_scaling")) {
             JsonNode scale = config.json().path(rope).path("mscale_all_dim");
             if (scale.isNumber()) {
                 pairs.put("rope.scaling.yarn_log_multiplier", new F32((float) (0.1 * scale.doubleValue())));
             }
+        }
+    }
+
+    /** Where all are in one group, as the config says it. */
+    private void groups(Experts.Choice choice) {
+        if (choice.corrected()) {
+            pairs.put("expert_group_count", new U32(choice.groups()));
+            pairs.put("expert_group_used_count", new U32(choice.chosenGroups()));
+        } else {
+            count("n_group", "expert_group_count");
+            count("topk_group", "expert_group_used_count");
         }
     }
 
@@ -105,7 +123,7 @@ final class ArchitectureMetadata {
         if (llama || isPhi()) {
             pairs.put("rope.dimension_count", new U32(config.rope().width(config.headDim())));
         }
-        boolean gemma = traits.tied() && !architecture.ropeDiffers();
+        boolean gemma = traits.tied() && !architecture.ropeDiffers() && !architecture.isParallel();
         if (!gemma || config.rope().theta() != 10_000) {
             pairs.put("rope.freq_base", new F32((float) config.rope().theta()));
         }
@@ -116,7 +134,10 @@ final class ArchitectureMetadata {
                     .findFirst()
                     .ifPresent(rope -> pairs.put("rope.freq_base_swa", new F32((float) rope.theta())));
         }
-        if (llama) {
+        if (traits.turnsInWindows()) {
+            pairs.put("rope.dimension_count", new U32(config.headDim()));
+        }
+        if (llama || traits.turnsInWindows()) {
             pairs.put("vocab_size", new U32(config.vocabularySize()));
         }
         if (architecture == GraniteFamily.GRANITE_HYBRID) {
@@ -139,7 +160,12 @@ final class ArchitectureMetadata {
 
     private void scaling() {
         switch (config.rope().scaling()) {
-            case Rope.None(), Rope.Llama3 _ -> {}
+            case Rope.None() -> {
+                if (architecture.isParallel()) {
+                    pairs.put("rope.scaling.type", new Text("none"));
+                }
+            }
+            case Rope.Llama3 _ -> {}
             case Rope.Linear(double factor) -> {
                 pairs.put("rope.scaling.type", new Text("linear"));
                 pairs.put("rope.scaling.factor", new F32((float) factor));
@@ -204,7 +230,7 @@ final class ArchitectureMetadata {
         put(GgufTraits.SCORE, m.score());
         put(GgufTraits.EMBEDDING, m.embedding());
         put(GgufTraits.RESIDUAL, m.residual());
-        put(GgufTraits.LOGITS, 1 / m.logits());
+        put(GgufTraits.LOGITS, traits.multipliesLogits() ? m.logits() : 1 / m.logits());
         put(GgufTraits.SCORE_CAP, m.scoreCap());
         put(GgufTraits.LOGIT_CAP, m.logitCap());
     }

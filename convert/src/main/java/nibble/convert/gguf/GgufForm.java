@@ -36,6 +36,12 @@ final class GgufForm {
         if (traits.tied() && !config.tiedEmbeddings()) {
             throw none(source, "an output projection other than the embedding has no form in GGUF");
         }
+        if (traits.name().equals("command-r") && config.layers() >= 64) {
+            throw none(
+                    source,
+                    config.layers() + " layers without norms of heads have no form in GGUF, where those of 64 layers or"
+                            + " more have such norms");
+        }
         if (traits.square() && config.heads() * config.headDim() != config.hiddenSize()) {
             throw none(
                     source,
@@ -58,6 +64,9 @@ final class GgufForm {
                                     .orElseThrow()
                             + " without experts has no form in GGUF, where all layers of \"" + traits.name()
                             + "\" have them");
+        }
+        if (experts.choice().corrected()) {
+            return;
         }
         if (experts.choice().groups() != experts.choice().chosenGroups()) {
             throw none(
@@ -128,15 +137,19 @@ final class GgufForm {
             case Rope.None _, Rope.Linear _ -> {}
         }
         for (int layer = 0; layer < config.layers(); layer++) {
-            boolean without = traits.ropelessEvery() > 0 && (layer + 1) % traits.ropelessEvery() == 0;
+            boolean without = traits.turnsInWindows()
+                    ? !config.attention(layer).hasWindow()
+                    : traits.ropelessEvery() > 0 && (layer + 1) % traits.ropelessEvery() == 0;
             boolean granite = traits.keys().contains(GgufTraits.RESIDUAL);
             if (!granite && config.attention(layer).rope().isPresent() == without) {
                 throw none(
                         source,
                         "layer " + layer + (without ? " with" : " without") + " rope has no form in GGUF, where "
-                                + (traits.ropelessEvery() == 0
-                                        ? "all layers have it"
-                                        : "each layer but every " + traits.ropelessEvery() + "th has it"));
+                                + (traits.turnsInWindows()
+                                        ? "layers with a window have it, and no others"
+                                        : traits.ropelessEvery() == 0
+                                                ? "all layers have it"
+                                                : "each layer but every " + traits.ropelessEvery() + "th has it"));
             }
         }
         if (traits.ropelessEvery() > 0 && config.window() != ModelConfig.NO_WINDOW) {

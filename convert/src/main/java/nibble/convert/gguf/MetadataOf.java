@@ -64,7 +64,7 @@ final class MetadataOf {
         put("feed_forward_length", new U32(config.intermediateSize()));
         put("attention.head_count", new U32(config.heads()));
         put("attention.head_count_kv", new U32(config.latent().isPresent() ? 1 : config.kvHeads()));
-        put("attention.layer_norm_rms_epsilon", new F32((float) config.rmsNormEps()));
+        put("attention." + config.architecture().ggufEpsilon(), new F32((float) config.rmsNormEps()));
         if (statesHeadSize(config)) {
             put("attention.key_length", new U32(config.headDim()));
             put("attention.value_length", new U32(config.headDim()));
@@ -79,8 +79,10 @@ final class MetadataOf {
             return false;
         }
         return config.headDim() * config.heads() != config.hiddenSize()
-                || traits.tied()
-                || (!traits.square() || config.architecture() == QwenFamily.QWEN2)
+                || traits.tied() && !traits.square()
+                || (!traits.square()
+                                || config.architecture() == QwenFamily.QWEN2
+                                || config.architecture().isParallel())
                         && config.json().path("head_dim").isInt();
     }
 

@@ -59,7 +59,7 @@ public record LayerComparison(int layer, List<LinearError> linears) {
             float[] expected = original(quantized, source, stored, layer);
             boolean byColumn = linear == Linear.O || linear == Linear.DOWN;
             if (!byColumn) {
-                quantized.config().norm(norm(linear.input()), layer).ifPresent(name -> {
+                quantized.config().norm(norm(quantized, linear.input()), layer).ifPresent(name -> {
                     multiplyColumns(found, gains(quantized, name));
                     multiplyColumns(expected, gains(source, name));
                 });
@@ -70,12 +70,12 @@ public record LayerComparison(int layer, List<LinearError> linears) {
     }
 
     /** The norm in front of an input of linears that take up the scale of one. */
-    private static LayerNorm norm(LinearInput input) {
+    private static LayerNorm norm(Checkpoint checkpoint, LinearInput input) {
         return switch (input) {
             case QKV -> LayerNorm.ATTENTION_IN;
             case QUERY_LATENT -> LayerNorm.QUERY_LATENT;
             case KEY_VALUE_LATENT -> LayerNorm.KEY_VALUE_LATENT;
-            case GATE_UP -> LayerNorm.MLP_IN;
+            case GATE_UP -> checkpoint.config().architecture().isParallel() ? LayerNorm.ATTENTION_IN : LayerNorm.MLP_IN;
             case O, DOWN -> throw new IllegalArgumentException("no norm in front of " + input);
         };
     }

@@ -1,7 +1,7 @@
 package nibble.engine.attention;
 
-import nibble.checkpoint.model.LayerAttention;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.LayerAttention;
 
 /**
  * Describes the heads of grouped-query attention: query head h reads key/value head {@code h / (heads / kvHeads)}.

@@ -5,5 +5,6 @@ package nibble.engine.backend;
  *
  * @param device bytes of the device
  * @param pinned bytes of the host, for the calibration stream where the device has no room for it
+ * @param expertsOnHost whether routed experts stay on the host, and come to the device for each product
  */
-public record CalibrationMemory(long device, long pinned) {}
+public record CalibrationMemory(long device, long pinned, boolean expertsOnHost) {}

@@ -83,7 +83,13 @@ final class BatchPass implements AutoCloseable {
 
     /** Computes keys, values and logits of pieces of different texts. */
     void run(List<Piece> pieces, LogitReader reader) {
-        model.requireFiles();
+        model.pass(() -> {
+            compute(pieces, reader);
+            return null;
+        });
+    }
+
+    private void compute(List<Piece> pieces, LogitReader reader) {
         if (decoder.isPresent() && pieces.stream().allMatch(piece -> piece.ids().length == 1)) {
             next(decoder.get(), pieces, reader);
             return;

@@ -1,8 +1,6 @@
 package nibble.engine.cuda;
 
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -27,10 +25,12 @@ import nibble.engine.cuda.data.KeptVectors;
 import nibble.engine.cuda.driver.CudaDevice;
 import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.gradient.CudaGradients;
+import nibble.engine.cuda.quantize.BroughtQuantizer;
 import nibble.engine.cuda.quantize.CudaInputStatistics;
 import nibble.engine.cuda.quantize.CudaLinearQuantizer;
 import nibble.engine.cuda.quantize.CudaPairedMoments;
 import nibble.engine.cuda.quantize.QuantizationScratch;
+import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
@@ -241,33 +241,13 @@ public final class CudaBackend extends CudaOperations implements Backend {
     @Override
     public LayerFeed feed(IntFunction<DecoderLayer> read, int layers) {
         IntFunction<DecoderLayer> expanded = index -> read.apply(index).expanded();
-        return new CudaLayerFeed(
-                expanded,
-                largestGroups(expanded, layers),
-                index -> index + 1 < layers ? index + 1 : -1,
-                card.device(),
-                card.stream(),
-                card.memory(),
-                upload);
-    }
-
-    /** What each group takes at most: layers with experts and without may follow one another. */
-    private static long[] largestGroups(IntFunction<DecoderLayer> read, int layers) {
-        DecoderLayer first = read.apply(0);
-        List<long[]> groups = new ArrayList<>(List.of(CudaLayer.groupBytes(first)));
-        for (int layer = 1; layer < layers; layer++) {
-            DecoderLayer other = read.apply(layer);
-            if (other.hasExperts() != first.hasExperts()) {
-                groups.add(CudaLayer.groupBytes(other));
-                break;
-            }
-        }
-        return CudaLayer.largest(groups);
+        return CudaLayerFeed.of(expanded, layers, card, upload);
     }
 
     @Override
     public ActivationStore activationStore(long elements, ModelConfig config, Streams streams) {
-        long beside = CudaCalibration.beside(config, streams, BATCH_TOKENS);
+        long beside = CudaCalibration.beside(
+                config, streams, BATCH_TOKENS, card.memory().room());
         return card.memory().available() - 2 * elements >= beside
                 ? new ResidentActivations(this)
                 : new PinnedActivations(card);
@@ -294,7 +274,18 @@ public final class CudaBackend extends CudaOperations implements Backend {
     }
 
     @Override
-    public CudaLinearQuantizer quantizer(Weight placed, DenseWeight original, Path file, QuantizationSpec spec) {
+    public LinearQuantizer quantizer(Weight placed, DenseWeight original, Path file, QuantizationSpec spec) {
+        return placed instanceof DenseWeight host
+                ? BroughtQuantizer.of(host, () -> {
+                    PlacedWeight brought = linears.bring(host);
+                    return BroughtQuantizer.opened(
+                            () -> quantizerHere(brought.weight(), original, file, spec), brought::close);
+                })
+                : quantizerHere(placed, original, file, spec);
+    }
+
+    /** Makes a quantizer of a weight that lies on this card. */
+    public CudaLinearQuantizer quantizerHere(Weight placed, DenseWeight original, Path file, QuantizationSpec spec) {
         if (placed instanceof CudaWeight.Dense here) {
             return new CudaLinearQuantizer(card, scratch, here, original, file, spec);
         }

@@ -180,6 +180,9 @@ final class CudaBatchDecoder implements BatchDecoder {
                 && model.allResident()
                 && config.latent().isEmpty()
                 && !config.architecture().hasSinks()
+                && !config.architecture().isParallel()
+                && !config.architecture().turnsNeighbours()
+                && model.finalNorm().isPlain()
                 && GroupedExperts.takes(model)
                 && cache.blockTokens() == PagedAttention.BLOCK_TOKENS
                 && config.headDim() % 8 == 0

@@ -15,6 +15,7 @@ import nibble.engine.cuda.quantize.CudaInputStatistics;
 import nibble.engine.cuda.quantize.CudaLinearQuantizer;
 import nibble.engine.cuda.quantize.CudaPairedMoments;
 import nibble.engine.cuda.quantize.QuantizationScratch;
+import nibble.engine.quantize.ExpertTurns;
 
 /** Counts what a quantization takes of a card and asks of it, from the config alone. */
 public final class CudaCalibration {
@@ -37,14 +38,20 @@ public final class CudaCalibration {
      * moments, batches inside a layer, errors on trial.
      *
      * @param batchTokens tokens that go through a layer at a time
+     * @param room bytes of the card that may be taken in all
      */
-    static long beside(ModelConfig config, Streams streams, int batchTokens) {
-        return 2 * layer(config)
+    static long beside(ModelConfig config, Streams streams, int batchTokens, long room) {
+        long layer = layer(config, !staysOnHost(config, room));
+        return 2 * layer
                 + SMALL_THINGS
                 + switch (streams) {
                     case ONE -> whileSearching(config, batchTokens);
                     // What is quantized of a layer so far lies there too.
-                    case PAIR -> layer(config) + Math.max(whileAdding(config, batchTokens), whileFitting(config));
+                    case PAIR ->
+                        layer
+                                + Math.max(
+                                        Math.max(whileAdding(config, batchTokens), whileFitting(config)),
+                                        ofExperts(config, batchTokens));
                 };
     }
 
@@ -87,11 +94,7 @@ public final class CudaCalibration {
             if (columns == 0) {
                 continue;
             }
-            long square = (long) columns * columns;
-            long held = CudaPairedMoments.bytes(columns, residual(config, input))
-                    - CudaInputStatistics.bytes(columns)
-                    + DeviceMemory.rounded(Short.BYTES * square)
-                    + 2 * DeviceMemory.rounded(Float.BYTES * square);
+            long held = held(columns, residual(config, input));
             for (Linear linear : input.readers()) {
                 int rows = config.outFeatures(linear);
                 // A model has only some of the linears that could read an input.
@@ -101,6 +104,34 @@ public final class CudaCalibration {
             }
         }
         return most + scratch(config);
+    }
+
+    /** Moments with their factor, as they are from the first fit by them until they are closed. */
+    private static long held(int columns, int residual) {
+        long square = (long) columns * columns;
+        return CudaPairedMoments.bytes(columns, residual)
+                - CudaInputStatistics.bytes(columns)
+                + DeviceMemory.rounded(Short.BYTES * square)
+                + 2 * DeviceMemory.rounded(Float.BYTES * square);
+    }
+
+    /** Moments of one input of the experts of a turn, which are there together until the last of them is fitted. */
+    private static long ofExperts(ModelConfig config, int batchTokens) {
+        long most = 0;
+        for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
+            for (List<Expert> turn : ExpertTurns.of(config, expertsOf(config), input)) {
+                long moments = 0;
+                long fit = 0;
+                for (Expert expert : turn) {
+                    int columns = config.width(input, expert);
+                    moments += held(columns, 0);
+                    Linear linear = input.readers().getFirst();
+                    fit = Math.max(fit, CudaLinearQuantizer.fitBytes(config.outFeatures(linear, expert), columns));
+                }
+                most = Math.max(most, moments + Math.max(fit, 4 * LayerScratch.columns(config) * batchTokens));
+            }
+        }
+        return most == 0 ? 0 : most + scratch(config);
     }
 
     private static int residual(ModelConfig config, LinearInput input) {
@@ -129,7 +160,7 @@ public final class CudaCalibration {
         long tokens = (long) sequences * sequenceLength;
         int batchTokens =
                 (int) Math.min(tokens, (long) Math.max(1, CudaBackend.BATCH_TOKENS / sequenceLength) * sequenceLength);
-        long beside = beside(config, streams, batchTokens);
+        long beside = beside(config, streams, batchTokens, limit);
         long stream = 2 * tokens * config.hiddenSize();
         long device = beside;
         long pinned = 0;
@@ -141,7 +172,7 @@ public final class CudaCalibration {
                 pinned += stream;
             }
         }
-        return new CalibrationMemory(device, pinned);
+        return new CalibrationMemory(device, pinned, staysOnHost(config, limit));
     }
 
     /**
@@ -156,11 +187,23 @@ public final class CudaCalibration {
         return made / columns / columns;
     }
 
-    private static long layer(ModelConfig config) {
+    /** Whether routed experts stay on the host, of a card of so much room. */
+    private static boolean staysOnHost(ModelConfig config, long room) {
+        return !expertsOf(config).isEmpty() && !CudaLayerFeed.bringsExperts(2 * layer(config, true), room);
+    }
+
+    /** @param routed whether routed experts lie there; otherwise a product or a fit brings one of their linears */
+    private static long layer(ModelConfig config, boolean routed) {
         long bytes = 0;
+        long brought = 0;
         for (StoredLinear linear : linears(config)) {
-            bytes += 2L * linear.outFeatures() * linear.inFeatures();
+            long its = 2L * linear.outFeatures() * linear.inFeatures();
+            if (routed || !linear.module().expert().isRouted()) {
+                bytes += its;
+            } else {
+                brought = Math.max(brought, its);
+            }
         }
-        return bytes;
+        return bytes + brought;
     }
 }

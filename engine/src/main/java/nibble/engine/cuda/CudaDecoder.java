@@ -158,6 +158,8 @@ final class CudaDecoder implements Decoder {
                 || !config.attendsAlike()
                 || config.latent().isPresent()
                 || config.architecture().hasSinks()
+                || config.architecture().isParallel()
+                || config.architecture().turnsNeighbours()
                 || cache.capacity() > RotaryTable.steadyLength(config)) {
             return Optional.empty();
         }

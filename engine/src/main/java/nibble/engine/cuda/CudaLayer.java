@@ -33,9 +33,9 @@ import nibble.pack.layout.AwqLayout;
 
 /**
  * A decoder layer in device memory: four groups, one for each input, those of q, k, v and what is in their place
- * together, and where there are experts one for what chooses
- * them. Linears of an input that have one type are one matrix, those of each expert by themselves. The place can be
- * filled again with another layer that fits. Owns its buffers.
+ * together, and where there are experts one for what chooses them. Linears of an input that have one type are one
+ * matrix, those of each expert by themselves. Routed experts may stay on the host. The place can be filled again with
+ * another layer that fits. Owns its buffers.
  */
 final class CudaLayer implements AutoCloseable {
     /** Matrices begin at multiples of this. */
@@ -45,16 +45,19 @@ final class CudaLayer implements AutoCloseable {
     private static final int GATE_UP = 2;
 
     private final WeightUpload upload;
+    private final boolean routed;
     private final List<DeviceMemory.Buffer> buffers = new ArrayList<>();
 
     /**
      * Takes the memory for a layer, without its weights.
      *
      * @param groupBytes of each group, as {@link #groupBytes}
+     * @param routed whether routed experts lie here too
      * @throws nibble.engine.backend.DeviceException if there is not enough
      */
-    CudaLayer(WeightUpload upload, DeviceMemory memory, long[] groupBytes) {
+    CudaLayer(WeightUpload upload, DeviceMemory memory, long[] groupBytes, boolean routed) {
         this.upload = upload;
+        this.routed = routed;
         try {
             for (long bytes : groupBytes) {
                 buffers.add(memory.allocate(bytes, "weights of a layer"));
@@ -66,7 +69,7 @@ final class CudaLayer implements AutoCloseable {
     }
 
     /** Weights of each group in units: those of a unit share their input, and become one matrix if they can. */
-    private static List<List<List<Weight>>> groups(DecoderLayer layer) {
+    private static List<List<List<Weight>>> groups(DecoderLayer layer, boolean routed) {
         List<List<List<Weight>>> groups = new ArrayList<>();
         List<List<Weight>> attention = new ArrayList<>();
         for (LinearInput input : LinearInput.values()) {
@@ -78,7 +81,7 @@ final class CudaLayer implements AutoCloseable {
         }
         groups.add(attention.subList(0, attention.size() - 1));
         groups.add(attention.subList(attention.size() - 1, attention.size()));
-        List<Mlp> mlps = layer.feedForward().mlps();
+        List<Mlp> mlps = mlps(layer.feedForward(), routed);
         groups.add(mlps.stream().map(mlp -> List.of(mlp.gate(), mlp.up())).toList());
         groups.add(mlps.stream().map(mlp -> List.of(mlp.down())).toList());
         if (layer.feedForward() instanceof ExpertMlps experts) {
@@ -89,6 +92,13 @@ final class CudaLayer implements AutoCloseable {
         return groups;
     }
 
+    /** The MLPs that lie here. */
+    private static List<Mlp> mlps(FeedForward feedForward, boolean routed) {
+        return !routed && feedForward instanceof ExpertMlps experts
+                ? experts.shared().map(List::of).orElse(List.of())
+                : feedForward.mlps();
+    }
+
     /** The linears of a layer's attention that read an input. */
     private static List<Linear> attention(DecoderLayer layer, LinearInput input) {
         return layer.attention().keySet().stream()
@@ -96,9 +106,13 @@ final class CudaLayer implements AutoCloseable {
                 .toList();
     }
 
-    /** Device memory that each group of a layer takes. */
-    static long[] groupBytes(DecoderLayer layer) {
-        return groups(layer).stream()
+    /**
+     * Device memory that each group of a layer takes.
+     *
+     * @param routed whether routed experts are counted
+     */
+    static long[] groupBytes(DecoderLayer layer, boolean routed) {
+        return groups(layer, routed).stream()
                 .mapToLong(group -> group.stream()
                         .flatMap(unit -> matrices(unit).stream())
                         .mapToLong(Together::bytes)
@@ -235,7 +249,7 @@ final class CudaLayer implements AutoCloseable {
      * @return the layer with the weights that lie here
      */
     DecoderLayer fill(DecoderLayer layer) {
-        List<List<List<Weight>>> sources = groups(layer);
+        List<List<List<Weight>>> sources = groups(layer, routed);
         Deque<CudaWeight> placed = new ArrayDeque<>();
         for (int g = 0; g < sources.size(); g++) {
             DeviceMemory.Buffer buffer = buffers.get(g);
@@ -265,16 +279,17 @@ final class CudaLayer implements AutoCloseable {
     }
 
     /** The MLPs of weights in the order of their groups: gate and up of each, then down of each, then the gates. */
-    private static FeedForward filled(FeedForward source, Deque<CudaWeight> placed) {
+    private FeedForward filled(FeedForward source, Deque<CudaWeight> placed) {
+        List<Mlp> sources = mlps(source, routed);
         List<Weight> gateUp = new ArrayList<>();
-        source.mlps().forEach(_ -> gateUp.addAll(List.of(placed.remove(), placed.remove())));
+        sources.forEach(_ -> gateUp.addAll(List.of(placed.remove(), placed.remove())));
         List<Mlp> mlps = new ArrayList<>();
-        for (int i = 0; i < source.mlps().size(); i++) {
+        for (int i = 0; i < sources.size(); i++) {
             mlps.add(new Mlp(
                     gateUp.get(2 * i),
                     gateUp.get(2 * i + 1),
                     placed.remove(),
-                    source.mlps().get(i).biases()));
+                    sources.get(i).biases()));
         }
         return switch (source) {
             case Mlp _ -> mlps.getFirst();
@@ -282,7 +297,7 @@ final class CudaLayer implements AutoCloseable {
                 new ExpertMlps(
                         placed.remove(),
                         experts.routerBias(),
-                        mlps.subList(0, experts.routed().size()),
+                        routed ? mlps.subList(0, experts.routed().size()) : experts.routed(),
                         experts.shared().map(_ -> mlps.getLast()),
                         experts.sharedGate().map(_ -> placed.remove()));
         };

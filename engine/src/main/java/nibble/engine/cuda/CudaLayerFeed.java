@@ -9,6 +9,7 @@ import java.util.concurrent.Future;
 import java.util.function.IntFunction;
 import java.util.function.IntUnaryOperator;
 import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.driver.CudaResources;
 import nibble.engine.cuda.driver.CudaStream;
 import nibble.engine.cuda.driver.DeviceMemory;
 import nibble.engine.tensor.DecoderLayer;
@@ -16,11 +17,14 @@ import nibble.engine.tensor.LayerFeed;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Layers on their way through two places of the card: while one computes, a thread of its own brings the next. Owns the
- * places and the thread.
+ * Layers on their way through two places of the card: while one computes, a thread of its own brings the next. Routed
+ * experts stay on the host where the card is small; products bring them one at a time. Owns the places and the thread.
  */
 final class CudaLayerFeed implements LayerFeed {
     private static final int PLACES = 2;
+
+    /** Experts stay on the host if whole layers in both places would take more than one part in so many of the card. */
+    private static final int SHARE = 3;
 
     /** A place that layers stream through. */
     private static final class Place {
@@ -50,12 +54,14 @@ final class CudaLayerFeed implements LayerFeed {
     /**
      * @param read a layer on the host; called by the feed's thread
      * @param groupBytes what each group of a layer takes at most
+     * @param routed whether routed experts come to the card with their layer
      * @param following the layer to bring while one is used, or a negative number for none
      * @throws nibble.engine.backend.DeviceException if the places do not fit
      */
     CudaLayerFeed(
             IntFunction<DecoderLayer> read,
             long[] groupBytes,
+            boolean routed,
             IntUnaryOperator following,
             CudaDevice device,
             CudaStream compute,
@@ -68,12 +74,64 @@ final class CudaLayerFeed implements LayerFeed {
         this.upload = upload;
         try {
             for (int i = 0; i < PLACES; i++) {
-                places.add(new Place(new CudaLayer(upload, memory, groupBytes)));
+                places.add(new Place(new CudaLayer(upload, memory, groupBytes, routed)));
             }
         } catch (RuntimeException e) {
             close();
             throw e;
         }
+    }
+
+    /**
+     * Feeds a card with the layers of a model, one after another.
+     *
+     * @param read a layer on the host; called by the feed's thread
+     */
+    static CudaLayerFeed of(IntFunction<DecoderLayer> read, int layers, CudaResources card, WeightUpload upload) {
+        long places = bytes(groupBytes(kinds(read, layers), true));
+        return of(
+                read, layers, card, upload, bringsExperts(places, card.memory().room()));
+    }
+
+    /** @param routed whether routed experts come to the card with their layer */
+    static CudaLayerFeed of(
+            IntFunction<DecoderLayer> read, int layers, CudaResources card, WeightUpload upload, boolean routed) {
+        return new CudaLayerFeed(
+                read,
+                groupBytes(kinds(read, layers), routed),
+                routed,
+                index -> index + 1 < layers ? index + 1 : -1,
+                card.device(),
+                card.stream(),
+                card.memory(),
+                upload);
+    }
+
+    /**
+     * Returns whether routed experts come to the card with their layer.
+     *
+     * @param places bytes of two whole layers
+     * @param room bytes of the card that may be taken in all
+     */
+    static boolean bringsExperts(long places, long room) {
+        return places <= room / SHARE;
+    }
+
+    /** A layer of each kind: those with experts and without may follow one another. */
+    private static List<DecoderLayer> kinds(IntFunction<DecoderLayer> read, int layers) {
+        DecoderLayer first = read.apply(0);
+        for (int layer = 1; layer < layers; layer++) {
+            DecoderLayer other = read.apply(layer);
+            if (other.hasExperts() != first.hasExperts()) {
+                return List.of(first, other);
+            }
+        }
+        return List.of(first);
+    }
+
+    private static long[] groupBytes(List<DecoderLayer> kinds, boolean routed) {
+        return CudaLayer.largest(
+                kinds.stream().map(layer -> CudaLayer.groupBytes(layer, routed)).toList());
     }
 
     /** Device memory of the places. */

@@ -51,13 +51,14 @@ final class CudaPlacedModel implements PlacedModel {
             embedding = place(weights.embedding());
             head = weights.head() == weights.embedding() ? embedding : place(weights.head());
             int count = weights.layers().size();
-            List<long[]> bytes =
-                    weights.layers().stream().map(CudaLayer::groupBytes).toList();
+            List<long[]> bytes = weights.layers().stream()
+                    .map(layer -> CudaLayer.groupBytes(layer, true))
+                    .toList();
             long[] largest = CudaLayer.largest(bytes);
             long room = memory.available() - reserve;
             int stay = staying(bytes, room, CudaLayerFeed.bytes(largest));
             for (int i = 0; i < stay; i++) {
-                CudaLayer layer = new CudaLayer(upload, memory, bytes.get(i));
+                CudaLayer layer = new CudaLayer(upload, memory, bytes.get(i), true);
                 resident.add(layer);
                 residentLayers.add(layer.fill(weights.layers().get(i)));
             }
@@ -66,6 +67,7 @@ final class CudaPlacedModel implements PlacedModel {
                     : new CudaLayerFeed(
                             weights.layers()::get,
                             largest,
+                            true,
                             index -> index + 1 < count ? index + 1 : count - stay > 1 ? stay : -1,
                             device,
                             card.stream(),
@@ -90,7 +92,7 @@ final class CudaPlacedModel implements PlacedModel {
         long left = available - activationBytes(config) - outer;
         int fitting = 0;
         for (DecoderLayer layer : weights.layers().reversed()) {
-            left -= CudaLayer.bytes(CudaLayer.groupBytes(layer)) + cache;
+            left -= CudaLayer.bytes(CudaLayer.groupBytes(layer, true)) + cache;
             if (left < 0) {
                 break;
             }

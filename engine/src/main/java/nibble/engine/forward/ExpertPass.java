@@ -80,11 +80,7 @@ final class ExpertPass {
     private Routing route(ExpertMlps layer, Matrix normed) {
         try (Matrix logits = backend.allocateSingle(normed.rows(), config.count())) {
             backend.linear(layer.router(), normed, logits);
-            float[] scores = backend.download(logits);
-            for (int i = 0; i < scores.length && layer.routerBias().length > 0; i++) {
-                scores[i] += layer.routerBias()[i % layer.routerBias().length];
-            }
-            return Routing.of(config, scores);
+            return Routing.of(config, backend.download(logits), layer.routerBias());
         }
     }
 

@@ -1,8 +1,6 @@
 package nibble.engine.forward;
 
-import java.util.ArrayList;
 import java.util.List;
-import java.util.Objects;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
@@ -32,10 +30,14 @@ import org.jspecify.annotations.Nullable;
  * h += down_proj(silu(gate_proj(m)) * up_proj(m))                        m = post_attention_layernorm(h)
  * </pre>
  *
+ * <p>Some models add both halves to what went into the layer, and both read one norm ({@link
+ * nibble.checkpoint.model.Architecture#isParallel}). Calls for one half then do nothing for attention's, and all for
+ * the MLP's.
+ *
  * <p>{@link LayerExtras} come between: biases behind their linears, norms of heads before rope, norms of what o and
  * down give. How queries and keys turn and what they see is the layer's own ({@link
- * nibble.checkpoint.model.LayerAttention}). {@link ExpertPass} runs experts where they stand in the MLP's place, {@link
- * LatentPass} what is in the place of q, k and v where keys and values come from a narrow vector.
+ * nibble.checkpoint.model.layer.LayerAttention}). {@link ExpertPass} runs experts where they stand in the MLP's place,
+ * {@link LatentPass} what is in the place of q, k and v where keys and values come from a narrow vector.
  */
 public final class Forward implements AutoCloseable {
     private final ModelConfig config;
@@ -45,13 +47,20 @@ public final class Forward implements AutoCloseable {
     /** Of layers whose keys and values come from a narrow vector; null for others. */
     private final LatentPass.@Nullable Columns latent;
 
-    private @Nullable Scratch scratch;
+    /** Of models whose rope turns neighbours; null for others. */
+    private final LayerScratch.@Nullable Halves halves;
+
+    private final boolean parallel;
+
+    private @Nullable LayerScratch scratch;
 
     public Forward(ModelConfig config, Backend backend) {
         this.config = config;
         this.backend = backend;
         this.heads = AttentionShape.of(config);
         this.rotations = new Rotations(config, backend);
+        this.parallel = config.architecture().isParallel();
+        this.halves = config.architecture().turnsNeighbours() ? LayerScratch.Halves.of(config) : null;
         this.latent = config.latent()
                 .map(from -> LatentPass.Columns.of(from, config.heads()))
                 .orElse(null);
@@ -79,10 +88,22 @@ public final class Forward implements AutoCloseable {
      * @param hidden changed in place
      */
     public void layer(DecoderLayer layer, Matrix hidden, int sequences, Taps taps) {
-        Scratch s = scratch(hidden.rows());
+        LayerScratch s = scratch(hidden.rows());
         attend(layer, hidden, taps, s, () -> attendWhole(layer, s, sequences));
-        addAttended(layer, hidden, s);
-        addMlp(layer, hidden, taps, s);
+        addBoth(layer, hidden, taps, s);
+    }
+
+    /** Adds both halves to the residual stream, after what goes into o is there. */
+    private void addBoth(DecoderLayer layer, Matrix hidden, Taps taps, LayerScratch s) {
+        if (parallel) {
+            // The norm's output is still there, and the stream must not change before the MLP has read it.
+            intoDown(layer, taps, s);
+            addAttended(layer, hidden, s);
+            addDown(layer, hidden, s);
+        } else {
+            addAttended(layer, hidden, s);
+            addMlp(layer, hidden, taps, s);
+        }
     }
 
     /**
@@ -93,7 +114,7 @@ public final class Forward implements AutoCloseable {
      * @return [rows, features], valid until the next call of this
      */
     public Matrix input(LinearInput input, DecoderLayer layer, Matrix hidden, int sequences) {
-        Scratch s = scratch(hidden.rows());
+        LayerScratch s = scratch(hidden.rows());
         return switch (input) {
             case QKV -> {
                 norm(layer, LayerVector.ATTENTION_IN_BIAS, hidden, s.normed);
@@ -108,7 +129,7 @@ public final class Forward implements AutoCloseable {
                 yield s.latent().input(input, layer, s.normed);
             }
             case GATE_UP -> {
-                norm(layer, LayerVector.MLP_IN_BIAS, hidden, s.normed);
+                norm(layer, parallel ? LayerVector.ATTENTION_IN_BIAS : LayerVector.MLP_IN_BIAS, hidden, s.normed);
                 yield s.normed;
             }
             case DOWN -> {
@@ -118,48 +139,80 @@ public final class Forward implements AutoCloseable {
         };
     }
 
-    /** Ends the attention half of a layer, after {@link #input} gave what goes into o; {@code hidden} is changed. */
+    /**
+     * Ends the attention half of a layer, after {@link #input} gave what goes into o; {@code hidden} is changed, but
+     * where both halves are added together at the end.
+     */
     public void endAttention(DecoderLayer layer, Matrix hidden) {
-        addAttended(layer, hidden, scratch(hidden.rows()));
+        if (!parallel) {
+            addAttended(layer, hidden, scratch(hidden.rows()));
+        }
     }
 
     /** Ends the MLP half of a layer, after {@link #input} gave what goes into down; {@code hidden} is changed. */
-    public void endMlp(DecoderLayer layer, Matrix hidden) {
-        addDown(layer, hidden, scratch(hidden.rows()));
+    public void endMlp(DecoderLayer layer, Matrix hidden, int sequences) {
+        LayerScratch s = scratch(hidden.rows());
+        if (parallel) {
+            attend(layer, hidden, Taps.NONE, s, () -> attendWhole(layer, s, sequences));
+            addAttended(layer, hidden, s);
+        }
+        addDown(layer, hidden, s);
     }
 
-    /** Computes the attention half of {@link #layer}: {@code hidden} is changed in place. */
+    /**
+     * Computes the attention half of {@link #layer}: {@code hidden} is changed in place, but where both halves are
+     * added together at the end.
+     */
     public void attention(DecoderLayer layer, Matrix hidden, int sequences) {
-        Scratch s = scratch(hidden.rows());
+        if (parallel) {
+            return;
+        }
+        LayerScratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attendWhole(layer, s, sequences));
         addAttended(layer, hidden, s);
     }
 
     /** Computes the MLP half of {@link #layer}: {@code hidden} is changed in place. */
     public void mlp(DecoderLayer layer, Matrix hidden) {
-        Scratch s = scratch(hidden.rows());
-        addMlp(layer, hidden, Taps.NONE, s);
+        requireHalves();
+        addMlp(layer, hidden, Taps.NONE, scratch(hidden.rows()));
+    }
+
+    /** Computes the same for whole sequences: with the attention half where both are added together. */
+    public void mlp(DecoderLayer layer, Matrix hidden, int sequences) {
+        if (parallel) {
+            layer(layer, hidden, sequences, Taps.NONE);
+        } else {
+            mlp(layer, hidden);
+        }
     }
 
     /** Computes {@link #layer} for tokens from {@code cache.length()} on; their keys and values go into the cache. */
     public void layer(DecoderLayer layer, Matrix hidden, KeyValueCache cache, int index) {
-        Scratch s = scratch(hidden.rows());
+        LayerScratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attendCached(layer, s, cache, index));
-        addAttended(layer, hidden, s);
-        addMlp(layer, hidden, Taps.NONE, s);
+        addBoth(layer, hidden, Taps.NONE, s);
     }
 
     /** Computes {@link #layer} with an attention of its own. */
     public void layer(DecoderLayer layer, Matrix hidden, RowAttention attention) {
-        attention(layer, hidden, attention);
-        mlp(layer, hidden);
+        LayerScratch s = scratch(hidden.rows());
+        attend(layer, hidden, Taps.NONE, s, () -> attention.run(layer, s.query, s.key, s.value, s.attended));
+        addBoth(layer, hidden, Taps.NONE, s);
     }
 
     /** Computes the attention half of {@link #layer} with an attention of its own. */
     public void attention(DecoderLayer layer, Matrix hidden, RowAttention attention) {
-        Scratch s = scratch(hidden.rows());
+        requireHalves();
+        LayerScratch s = scratch(hidden.rows());
         attend(layer, hidden, Taps.NONE, s, () -> attention.run(layer, s.query, s.key, s.value, s.attended));
         addAttended(layer, hidden, s);
+    }
+
+    private void requireHalves() {
+        if (parallel) {
+            throw new IllegalStateException("halves of a layer whose attention and MLP are added together");
+        }
     }
 
     /** Returns what turns rows that stand at any positions, none of them beyond the trained context. */
@@ -171,12 +224,17 @@ public final class Forward implements AutoCloseable {
      * @param mix makes {@code s.attended} of {@code s.query}, {@code s.key} and {@code s.value}, which are not yet
      *     rotated
      */
-    private void attend(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s, Runnable mix) {
+    private void attend(DecoderLayer layer, Matrix hidden, Taps taps, LayerScratch s, Runnable mix) {
         norm(layer, LayerVector.ATTENTION_IN_BIAS, hidden, s.normed);
         taps.tap(LinearInput.QKV, Expert.NONE, s.normed);
         if (s.latent == null) {
-            backend.linears(List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.query, s.key, s.value));
+            backend.linears(
+                    List.of(layer.q(), layer.k(), layer.v()), s.normed, List.of(s.madeQuery, s.madeKey, s.value));
             addExtras(layer.extras(), s);
+            if (halves != null) {
+                backend.gatherColumns(s.madeQuery, halves.query(), s.query);
+                backend.gatherColumns(s.madeKey, halves.key(), s.key);
+            }
             mix.run();
         } else {
             s.latent.project(layer, s.normed, taps, s.query, s.key, s.value);
@@ -186,16 +244,16 @@ public final class Forward implements AutoCloseable {
         taps.tap(LinearInput.O, Expert.NONE, s.intoO);
     }
 
-    private void addAttended(DecoderLayer layer, Matrix hidden, Scratch s) {
+    private void addAttended(DecoderLayer layer, Matrix hidden, LayerScratch s) {
         add(layer, Linear.O, s.intoO, LayerNorm.ATTENTION_OUT, hidden, s);
     }
 
-    private void addDown(DecoderLayer layer, Matrix hidden, Scratch s) {
+    private void addDown(DecoderLayer layer, Matrix hidden, LayerScratch s) {
         add(layer, Linear.DOWN, s.gate, LayerNorm.MLP_OUT, hidden, s);
     }
 
     /** Adds what a linear gives to the residual stream, through the norm behind it if there is one. */
-    private void add(DecoderLayer layer, Linear linear, Matrix x, LayerNorm behind, Matrix hidden, Scratch s) {
+    private void add(DecoderLayer layer, Linear linear, Matrix x, LayerNorm behind, Matrix hidden, LayerScratch s) {
         float[] gain = layer.extras().innerNorms().get(behind);
         if (gain == null) {
             backend.addLinear(layer.weight(linear), x, hidden);
@@ -221,13 +279,13 @@ public final class Forward implements AutoCloseable {
         backend.norm(hidden, norm, config.streamNormEps(), out);
     }
 
-    private void addExtras(LayerExtras extras, Scratch s) {
-        addBias(extras, Linear.Q, s.query);
-        addBias(extras, Linear.K, s.key);
+    private void addExtras(LayerExtras extras, LayerScratch s) {
+        addBias(extras, Linear.Q, s.madeQuery);
+        addBias(extras, Linear.K, s.madeKey);
         addBias(extras, Linear.V, s.value);
         extras.headNorms().ifPresent(norms -> {
-            backend.rmsNormHeads(s.query, norms.query(), config.rmsNormEps());
-            backend.rmsNormHeads(s.key, norms.key(), config.rmsNormEps());
+            backend.rmsNormHeads(s.madeQuery, norms.query(), config.rmsNormEps());
+            backend.rmsNormHeads(s.madeKey, norms.key(), config.rmsNormEps());
         });
     }
 
@@ -238,7 +296,7 @@ public final class Forward implements AutoCloseable {
         }
     }
 
-    private void attendWhole(DecoderLayer layer, Scratch s, int sequences) {
+    private void attendWhole(DecoderLayer layer, LayerScratch s, int sequences) {
         rotations.rotate(layer, s.query, s.key, sequences, 0);
         backend.attention(shape(layer), sequences, s.query, 0, s.key, s.value, s.attended);
     }
@@ -249,7 +307,7 @@ public final class Forward implements AutoCloseable {
                 .withSinks(layer.extras().vector(LayerVector.SINKS));
     }
 
-    private void attendCached(DecoderLayer layer, Scratch s, KeyValueCache cache, int index) {
+    private void attendCached(DecoderLayer layer, LayerScratch s, KeyValueCache cache, int index) {
         int first = cache.length();
         rotations.rotate(layer, s.query, s.key, 1, first);
         backend.copyRows(s.key, 0, s.key.rows(), cache.keys(index), first);
@@ -276,7 +334,7 @@ public final class Forward implements AutoCloseable {
                 config.experts().orElseThrow(), config.architecture().activation(), backend);
     }
 
-    private void addMlp(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
+    private void addMlp(DecoderLayer layer, Matrix hidden, Taps taps, LayerScratch s) {
         switch (layer.feedForward()) {
             case Mlp _ -> {
                 feedForward(layer, hidden, taps, s);
@@ -290,8 +348,13 @@ public final class Forward implements AutoCloseable {
     }
 
     /** Computes what goes into the MLP's down, in {@code s.gate}. */
-    private void feedForward(DecoderLayer layer, Matrix hidden, Taps taps, Scratch s) {
-        norm(layer, LayerVector.MLP_IN_BIAS, hidden, s.normed);
+    private void feedForward(DecoderLayer layer, Matrix hidden, Taps taps, LayerScratch s) {
+        norm(layer, parallel ? LayerVector.ATTENTION_IN_BIAS : LayerVector.MLP_IN_BIAS, hidden, s.normed);
+        intoDown(layer, taps, s);
+    }
+
+    /** Computes the same of {@code s.normed}. */
+    private void intoDown(DecoderLayer layer, Taps taps, LayerScratch s) {
         taps.tap(LinearInput.GATE_UP, Expert.NONE, s.normed);
         backend.linears(List.of(layer.gate(), layer.up()), s.normed, List.of(s.gate, s.up));
         addBias(layer.extras(), Linear.GATE, s.gate);
@@ -300,10 +363,10 @@ public final class Forward implements AutoCloseable {
         taps.tap(LinearInput.DOWN, Expert.NONE, s.gate);
     }
 
-    private Scratch scratch(int rows) {
+    private LayerScratch scratch(int rows) {
         if (scratch == null || scratch.normed.rows() != rows) {
             close();
-            scratch = new Scratch(rows);
+            scratch = new LayerScratch(config, heads, latent, halves != null, backend, rows);
         }
         return scratch;
     }
@@ -314,57 +377,6 @@ public final class Forward implements AutoCloseable {
         if (scratch != null) {
             scratch.close();
             scratch = null;
-        }
-    }
-
-    /** The activations inside a layer, [rows, features]. */
-    private final class Scratch {
-        final Matrix normed;
-        final Matrix query;
-        final Matrix key;
-        final Matrix value;
-        final Matrix attended;
-        final Matrix gate;
-        final Matrix up;
-        final @Nullable LatentPass latent;
-        /** What goes into o. */
-        Matrix intoO;
-
-        private final List<Matrix> all = new ArrayList<>();
-
-        Scratch(int rows) {
-            try {
-                normed = allocate(rows, config.hiddenSize());
-                query = allocate(rows, heads.queryColumns());
-                key = allocate(rows, heads.keyColumns());
-                value = allocate(rows, heads.keyColumns());
-                attended = allocate(rows, heads.queryColumns());
-                gate = allocate(rows, config.mlpColumns());
-                up = allocate(rows, config.mlpColumns());
-                latent =
-                        Forward.this.latent == null ? null : new LatentPass(config, Forward.this.latent, backend, rows);
-                intoO = attended;
-            } catch (RuntimeException e) {
-                close();
-                throw e;
-            }
-        }
-
-        private Matrix allocate(int rows, int columns) {
-            Matrix matrix = backend.allocate(rows, columns);
-            all.add(matrix);
-            return matrix;
-        }
-
-        LatentPass latent() {
-            return Objects.requireNonNull(latent, "a model without narrow vectors");
-        }
-
-        void close() {
-            if (latent != null) {
-                latent.close();
-            }
-            all.forEach(Matrix::close);
         }
     }
 }

@@ -15,8 +15,9 @@ record Routing(int chosen, int[] experts, float[] weights) {
      * Chooses the experts with the best scores; of equal ones the first.
      *
      * @param logits [tokens, experts]
+     * @param bias of the router, [experts] or empty: of its logits, or of their sigmoids where experts are chosen
      */
-    static Routing of(Experts config, float[] logits) {
+    static Routing of(Experts config, float[] logits, float[] bias) {
         int count = config.count();
         int chosen = config.chosen();
         int tokens = logits.length / count;
@@ -24,11 +25,24 @@ record Routing(int chosen, int[] experts, float[] weights) {
         float[] weights = new float[tokens * chosen];
         for (int token = 0; token < tokens; token++) {
             float[] scores = Arrays.copyOfRange(logits, token * count, (token + 1) * count);
+            if (config.choice().corrected()) {
+                for (int index = 0; index < count; index++) {
+                    scores[index] = (float) (sigmoid(scores[index]) + bias[index]);
+                }
+                hideOtherGroups(config.choice(), scores, 2);
+                choose(scores, experts, token * chosen, chosen);
+                weighBySigmoid(config, logits, token * count, experts, weights, token * chosen);
+                continue;
+            }
+            for (int index = 0; index < bias.length; index++) {
+                logits[token * count + index] += bias[index];
+                scores[index] = logits[token * count + index];
+            }
             if (config.choice().mixes()) {
                 mix(scores, config.choice().margin(), experts, weights, token * chosen, chosen);
                 continue;
             }
-            hideOtherGroups(config.choice(), scores);
+            hideOtherGroups(config.choice(), scores, 1);
             choose(scores, experts, token * chosen, chosen);
             weigh(config, logits, token * count, experts, weights, token * chosen);
         }
@@ -69,16 +83,41 @@ record Routing(int chosen, int[] experts, float[] weights) {
         }
     }
 
-    /** Leaves the scores of the groups with the best experts; of equal groups the first. */
-    private static void hideOtherGroups(Experts.Choice choice, float[] scores) {
+    private static double sigmoid(double x) {
+        return 1 / (1 + Math.exp(-x));
+    }
+
+    /** The sigmoid of each, or its share in those of the chosen; times the factor. */
+    private static void weighBySigmoid(
+            Experts config, float[] logits, int from, int[] experts, float[] weights, int at) {
+        double sum = 0;
+        for (int i = 0; i < config.chosen(); i++) {
+            sum += sigmoid(logits[from + experts[at + i]]);
+        }
+        // As transformers does, so that sigmoids of 0 give weights of 0.
+        double divisor = config.choice().normalized() ? sum + 1e-20 : 1;
+        for (int i = 0; i < config.chosen(); i++) {
+            weights[at + i] = (float) (config.choice().factor() * sigmoid(logits[from + experts[at + i]]) / divisor);
+        }
+    }
+
+    /**
+     * Leaves the scores of the best groups; of equal groups the first.
+     *
+     * @param most scores of a group, the best, whose sum is that of the group: 1 or 2
+     */
+    private static void hideOtherGroups(Experts.Choice choice, float[] scores, int most) {
         if (choice.groups() == choice.chosenGroups()) {
             return;
         }
         int size = scores.length / choice.groups();
         float[] best = new float[choice.groups()];
-        Arrays.fill(best, Float.NEGATIVE_INFINITY);
-        for (int expert = 0; expert < scores.length; expert++) {
-            best[expert / size] = Math.max(best[expert / size], scores[expert]);
+        for (int group = 0; group < best.length; group++) {
+            float[] own = Arrays.copyOfRange(scores, group * size, (group + 1) * size);
+            Arrays.sort(own);
+            for (int i = 1; i <= most; i++) {
+                best[group] += own[size - i];
+            }
         }
         int[] groups = new int[choice.chosenGroups()];
         choose(best, groups, 0, groups.length);

@@ -40,7 +40,11 @@ final class HostProducts implements Divergence.Products {
 
     /** Multiplies by weights that share their inputs: in one call of the threads, where one kernel takes all. */
     void linears(List<Weight> weights, Matrix x, List<Matrix> outs) {
-        List<float[]> targets = outs.stream().map(HostMatrix::values).toList();
+        // Loops, not streams: a generated token comes here some hundred times, most of them before the compiler does.
+        List<float[]> targets = new ArrayList<>(outs.size());
+        for (Matrix out : outs) {
+            targets.add(HostMatrix.values(out));
+        }
         if (few(weights, x.rows())) {
             fewRows(weights, x, targets);
         } else if (inByteTiles(weights)) {
@@ -66,9 +70,10 @@ final class HostProducts implements Divergence.Products {
         if (x.rows() == 0) {
             return;
         }
-        List<FewRows> products = weights.stream()
-                .map(weight -> FewRows.of(weight, workers.threads(), kernels))
-                .toList();
+        List<FewRows> products = new ArrayList<>(weights.size());
+        for (Weight weight : weights) {
+            products.add(FewRows.of(weight, workers.threads(), kernels));
+        }
         FewRows.multiply(workers, products, HostMatrix.values(x), x.rows(), outs);
     }
 

@@ -11,7 +11,7 @@ import nibble.checkpoint.model.Expert;
  * Holds a layer's experts and what chooses them.
  *
  * @param router [experts, hidden], never quantized
- * @param routerBias [experts]; empty where there is none
+ * @param routerBias [experts], of its logits, or of their sigmoids where experts are chosen; empty where there is none
  * @param routed the experts it chooses from
  * @param shared the expert that every token passes, if there is one
  * @param sharedGate [1, hidden]: the sigmoid of its product weighs the shared expert's output

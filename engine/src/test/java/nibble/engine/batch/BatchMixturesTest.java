@@ -29,7 +29,8 @@ class BatchMixturesTest {
                 "gpt-oss",
                 "gpt-oss-mxfp4",
                 "deepseek2-lite",
-                "deepseek2"
+                "deepseek2",
+                "deepseek3"
             })
     void texts_together_are_those_of_each_alone(String name) {
         int[] ids = ArchitecturesTest.Expected.of(name).ids();

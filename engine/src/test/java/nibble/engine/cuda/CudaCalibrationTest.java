@@ -38,6 +38,33 @@ class CudaCalibrationTest {
         assertThat(limited.pinned()).isEqualTo(2 * 2L * 128 * 4096 * 8192);
     }
 
+    /** All 128 have C, two N of what inputs lack, and C's factor at a time: 18 bytes for each of 2048² elements. */
+    @Test
+    void methodBestHasTheMomentsOfAllExpertsOfALayerTogether() {
+        ModelConfig mixture = ModelShape.named("qwen3-30b-a3b").orElseThrow().config();
+        long best = CudaCalibration.peak(mixture, Streams.PAIR, 128, 2048, 84_300_000_000L)
+                .device();
+        long awq = CudaCalibration.peak(mixture, Streams.ONE, 128, 2048, 84_300_000_000L)
+                .device();
+        assertThat(awq).isBetween(10_000_000_000L, 13_000_000_000L);
+        assertThat(best - awq).isGreaterThan(128L * 18 * 2048 * 2048 - 128L * 8 * (2048 * 2048 + 768 * 768));
+        assertThat(best).isGreaterThan(128L * 18 * 2048 * 2048 + 3L * 128 * 3 * 2048 * 768 * 2);
+    }
+
+    /** Two layers of 1.2 GB fit a third of 12 GB, and not of 6. The rest of a layer has 0.04 GB. */
+    @Test
+    void onASmallCardExpertsStayOnTheHost() {
+        ModelConfig mixture = ModelShape.named("qwen3-30b-a3b").orElseThrow().config();
+        CalibrationMemory large = CudaCalibration.peak(mixture, Streams.ONE, 8, 2048, 12_000_000_000L);
+        CalibrationMemory small = CudaCalibration.peak(mixture, Streams.ONE, 8, 2048, 6_000_000_000L);
+        assertThat(large.expertsOnHost()).isFalse();
+        assertThat(small.expertsOnHost()).isTrue();
+        assertThat((double) large.device() - small.device()).isCloseTo(2.4e9, within(0.1e9));
+        assertThat(CudaCalibration.peak(LLAMA_2_70B, Streams.ONE, 8, 2048, 3_000_000_000L)
+                        .expertsOnHost())
+                .isFalse();
+    }
+
     @Test
     void halfOfASymmetricProductIsLeftOutButForTheStripsOfTheDiagonal() {
         assertThat(CudaCalibration.productShare(1024)).isEqualTo(1);

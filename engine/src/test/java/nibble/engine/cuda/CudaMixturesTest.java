@@ -51,7 +51,8 @@ class CudaMixturesTest {
                 "gpt-oss",
                 "gpt-oss-mxfp4",
                 "deepseek2-lite",
-                "deepseek2"
+                "deepseek2",
+                "deepseek3"
             })
     void every_mixture_gives_the_logits_of_transformers(String name) {
         ArchitecturesTest.Expected expected = ArchitecturesTest.Expected.of(name);

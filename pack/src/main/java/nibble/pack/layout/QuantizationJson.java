@@ -27,6 +27,8 @@ public final class QuantizationJson {
         // Loaders choose the class by these; a source without them, or with an old name, was read by what they mean.
         json.putArray("architectures").add(config.architecture().className());
         json.put("model_type", config.architecture().modelType());
+        // The output has no layers behind those of the decoder.
+        config.architecture().furtherLayersKey().filter(json::has).ifPresent(key -> json.put(key, 0));
         String name = switch (dtype) {
             case F32 -> "float32";
             case BF16 -> "bfloat16";

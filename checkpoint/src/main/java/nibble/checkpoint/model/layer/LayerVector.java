@@ -11,6 +11,6 @@ public enum LayerVector {
     /** Scores that softmax of attention has beside those of keys, [heads]. */
     SINKS,
 
-    /** Bias of the router's logits, [experts]. */
+    /** Bias of the router's logits, or of its scores where experts are chosen, [experts]. */
     ROUTER_BIAS
 }

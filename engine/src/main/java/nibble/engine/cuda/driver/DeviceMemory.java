@@ -223,6 +223,11 @@ public final class DeviceMemory implements AutoCloseable {
         return Math.min(limit - taken, free()) + spareBytes;
     }
 
+    /** Returns the bytes that can be taken in all: {@link #available} and what is in use. */
+    public synchronized long room() {
+        return available() + used();
+    }
+
     /** Returns the bytes in use, those kept for reuse left out. */
     public synchronized long used() {
         return taken - spareBytes;

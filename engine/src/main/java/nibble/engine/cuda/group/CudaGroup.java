@@ -10,10 +10,11 @@ import java.util.concurrent.Future;
 import java.util.function.IntFunction;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceException;
+import nibble.engine.backend.PlacedWeight;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.cuda.CudaBackend;
-import nibble.engine.cuda.data.CudaWeight;
 import nibble.engine.cuda.driver.CudaDevice;
+import nibble.engine.cuda.quantize.BroughtQuantizer;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DenseWeight;
@@ -104,12 +105,25 @@ public final class CudaGroup implements QuantizationDevices {
     @Override
     public LinearQuantizer quantizer(
             List<? extends Weight> placed, DenseWeight original, Path file, QuantizationSpec spec) {
-        return new CudaGroupQuantizer(this, onEach(i -> {
-            if (placed.get(i) instanceof CudaWeight.Dense here) {
-                return members.get(i).quantizer(here, original, file, spec);
-            }
-            throw new IllegalArgumentException(original.name() + ": an unquantized weight on each card is expected");
-        }));
+        if (placed.getFirst() instanceof DenseWeight host) {
+            return BroughtQuantizer.of(host, () -> {
+                List<PlacedWeight> brought = onEach(i -> members.get(i).bring(host));
+                return BroughtQuantizer.opened(
+                        () -> here(brought.stream().map(PlacedWeight::weight).toList(), original, file, spec),
+                        () -> onEach(i -> {
+                            brought.get(i).close();
+                            return i;
+                        }));
+            });
+        }
+        return here(placed, original, file, spec);
+    }
+
+    /** A quantizer of a weight that lies on each card. */
+    private CudaGroupQuantizer here(
+            List<? extends Weight> placed, DenseWeight original, Path file, QuantizationSpec spec) {
+        return new CudaGroupQuantizer(
+                this, onEach(i -> members.get(i).quantizerHere(placed.get(i), original, file, spec)));
     }
 
     @Override

@@ -100,6 +100,7 @@ public final class ByteGemm {
 
     private static void product(Product product, int column, int count, MemorySegment tiles, int row, int rows) {
         GgufBlocks matrix = product.matrix;
+        long faults = Guard.faults();
         try {
             PRODUCT.invokeExact(
                     (long) matrix.type().id(),
@@ -116,6 +117,7 @@ public final class ByteGemm {
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }
+        Guard.requireNone(faults);
     }
 
     private static long room() {

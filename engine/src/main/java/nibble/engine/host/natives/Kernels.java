@@ -94,6 +94,11 @@ public final class Kernels {
                 : NativeFunctions.whyNone();
     }
 
+    /** Returns whether a kernel survives a read behind the end of a file that was cut short, which is an error then. */
+    public static boolean surviveCuts() {
+        return Guard.IS_ON;
+    }
+
     /** Returns the name of the instruction set. */
     public String name() {
         return NAMES.get(set);
@@ -211,11 +216,13 @@ public final class Kernels {
      * @param weights address of all rows, which the caller has checked and keeps reachable
      * @param x prepared for this matrix
      * @param out [rows, outputs]
+     * @throws InternalError if a mapped file was cut short and the weights are not there any more
      */
     public void rows(GgufBlocks matrix, long weights, Range range, Prepared x, float[] out) {
         GgufType type = matrix.type();
         require(form(type), range, matrix.columns(), matrix.rows(), x);
         Objects.checkFromIndexSize(0, Math.multiplyExact(range.from + range.rows, matrix.rows()), out.length);
+        long faults = Guard.faults();
         try {
             ROWS.invokeExact(
                     (long) set,
@@ -234,6 +241,7 @@ public final class Kernels {
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }
+        Guard.requireNone(faults);
     }
 
     /**
@@ -287,6 +295,7 @@ public final class Kernels {
             MemorySegment out) {
         require(form(matrix.layout()), range, matrix.groups() * matrix.groupSize(), matrix.outputs(), x);
         Objects.checkFromToIndex(groups.first(), groups.end(), matrix.groups());
+        long faults = Guard.faults();
         try {
             CODES.invokeExact(
                     (long) set,
@@ -312,6 +321,7 @@ public final class Kernels {
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }
+        Guard.requireNone(faults);
     }
 
     /** Returns whether {@link #attend} takes heads of this size. */

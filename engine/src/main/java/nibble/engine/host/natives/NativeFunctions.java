@@ -40,6 +40,14 @@ final class NativeFunctions {
         }
     }
 
+    /** A number that the library keeps; without the library, zero. */
+    static MemorySegment counter(String name) {
+        SymbolLookup symbols = LIBRARY.symbols();
+        return symbols == null
+                ? MemorySegment.ofArray(new long[1])
+                : symbols.findOrThrow(name).reinterpret(JAVA_LONG.byteSize());
+    }
+
     /** A function of numbers that returns one; without the library, one that is never called. */
     static MethodHandle count(String name, int numbers) {
         SymbolLookup symbols = LIBRARY.symbols();

@@ -9,9 +9,11 @@ import java.io.IOException;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -64,6 +66,36 @@ class KernelsTest {
         assertThat(out[7]).isEqualTo(2f * COLUMNS);
         out[6] = out[7] = Float.NaN;
         assertThat(out).containsOnly(Float.NaN);
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void weights_whose_file_was_cut_short_are_an_error_and_others_stay_usable(Kernels kernels, @TempDir Path folder)
+            throws IOException {
+        assumeTrue(Kernels.surviveCuts(), "a system that lets kernels survive it");
+        int columns = 4096;
+        Path file = folder.resolve("weights");
+        Files.write(file, new byte[(int) GgufType.Q8_0.bytes(64L * columns)]);
+        try (Arena arena = Arena.ofShared();
+                FileChannel channel = FileChannel.open(file, StandardOpenOption.READ, StandardOpenOption.WRITE)) {
+            MemorySegment data = channel.map(FileChannel.MapMode.READ_ONLY, 0, channel.size(), arena);
+            GgufBlocks matrix = new GgufBlocks(GgufType.Q8_0, data, 64, columns, 0);
+            Prepared x = kernels.prepare(matrix, new Inputs(new float[columns], 1));
+            channel.truncate(3 * 4352);
+
+            kernels.rows(matrix, data.address(), new Range(0, 3, 0, 1), x, new float[64]);
+            assertThatThrownBy(() -> kernels.rows(matrix, data.address(), new Range(0, 64, 0, 1), x, new float[64]))
+                    .isInstanceOf(InternalError.class)
+                    .hasMessageContaining("was cut short");
+        }
+        float[] out = new float[ROWS];
+        kernels.rows(
+                ONES,
+                ONES.data().address(),
+                new Range(0, ROWS, 0, 1),
+                kernels.prepare(ONES, new Inputs(new float[COLUMNS], 1)),
+                out);
+        assertThat(out).containsOnly(0f);
     }
 
     @ParameterizedTest
