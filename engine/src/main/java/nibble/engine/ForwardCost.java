@@ -7,8 +7,9 @@ public final class ForwardCost {
     private ForwardCost() {}
 
     /**
-     * Returns the operations, two a multiply-add, of the linears, of attention to the keys that each row may see, and of the
-     * head. Norms, rotation and activation are left out, as is usual: below 1 % from a hidden size of a few thousand on.
+     * Returns the operations, two a multiply-add, of the linears, of attention to the keys that each row may see, and
+     * of the head. Norms, rotation and activation are left out, as is usual: below 1 % from a hidden size of a few
+     * thousand on.
      *
      * @param positions of the rows
      * @param predictions rows that go through the head
