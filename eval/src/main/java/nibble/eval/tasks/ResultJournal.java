@@ -111,7 +111,8 @@ public final class ResultJournal implements AutoCloseable {
             String now = job.getOrDefault(name, "nothing");
             if (!before.equals(now)) {
                 throw new BadDatasetException(
-                        "%s: results of another run: %s was %s, now it is %s; delete the file to begin again, or name another --journal"
+                        ("%s: results of another run: %s was %s, now it is %s; delete the file to begin again, or name"
+                                        + " another --journal")
                                 .formatted(file, name, before, now));
             }
         }
