@@ -49,6 +49,21 @@ LATENT = dict(
     moe_intermediate_size=32,
 )
 
+
+def yarn(mscale):
+    """Rope that scales scores too."""
+    return {
+        "rope_type": "yarn",
+        "rope_theta": 10000.0,
+        "factor": 4.0,
+        "original_max_position_embeddings": 32,
+        "beta_fast": 4.0,
+        "beta_slow": 1.0,
+        "mscale": mscale,
+        "mscale_all_dim": mscale,
+    }
+
+
 CONFIGS = {
     "mixtral": MixtralConfig(
         **{**SMALL, "intermediate_size": 32}, num_local_experts=5, num_experts_per_tok=2, head_dim=16),
@@ -71,16 +86,7 @@ CONFIGS = {
         first_k_dense_replace=1,
         n_shared_experts=2,
         routed_scaling_factor=1.0,
-        rope_parameters={
-            "rope_type": "yarn",
-            "rope_theta": 10000.0,
-            "factor": 4.0,
-            "original_max_position_embeddings": 32,
-            "beta_fast": 4.0,
-            "beta_slow": 1.0,
-            "mscale": 0.707,
-            "mscale_all_dim": 0.707,
-        },
+        rope_parameters=yarn(0.707),
     ),
     # DeepSeek-V2: queries from a narrow vector, experts from the best groups, their outputs scaled.
     "deepseek2": DeepseekV2Config(
@@ -102,16 +108,7 @@ CONFIGS = {
         norm_topk_prob=True,
         routed_scaling_factor=2.5,
         first_k_dense_replace=1,
-        rope_parameters={
-            "rope_type": "yarn",
-            "rope_theta": 10000.0,
-            "factor": 4.0,
-            "original_max_position_embeddings": 32,
-            "beta_fast": 4.0,
-            "beta_slow": 1.0,
-            "mscale": 1.0,
-            "mscale_all_dim": 1.0,
-        },
+        rope_parameters=yarn(1.0),
     ),
     # Two layers with a window, one without; the prompt is longer than the length that rope was made for.
     "gpt-oss": GptOssConfig(
