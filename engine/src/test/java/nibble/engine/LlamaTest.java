@@ -69,16 +69,21 @@ class LlamaTest {
         }
     }
 
-    @Test
-    void a_file_cut_short_while_it_is_used_is_an_error_and_a_replaced_one_is_none(@TempDir Path folder)
-            throws Exception {
+    /** Copies a checkpoint that may be changed; returns its file of weights. */
+    private static Path copyGolden(Path folder) throws Exception {
         Path golden = Path.of(
                         LlamaTest.class.getResource("/golden-llama/config.json").toURI())
                 .getParent();
         for (String name : List.of("config.json", "tiny_llama.safetensors")) {
             Files.copy(golden.resolve(name), folder.resolve(name));
         }
-        Path file = folder.resolve("tiny_llama.safetensors");
+        return folder.resolve("tiny_llama.safetensors");
+    }
+
+    @Test
+    void a_file_cut_short_while_it_is_used_is_an_error_and_a_replaced_one_is_none(@TempDir Path folder)
+            throws Exception {
+        Path file = copyGolden(folder);
         try (Checkpoint checkpoint = Checkpoint.open(folder);
                 Backend backend = Backends.open("cpu", 2);
                 Llama model = Llama.load(checkpoint, backend);
@@ -120,13 +125,7 @@ class LlamaTest {
     void a_file_cut_short_within_a_pass_is_the_same_error(boolean natively, @TempDir Path folder) throws Exception {
         Kernels kernels = natively ? Kernels.ofMachine() : null;
         assumeTrue(!natively || kernels != null && Kernels.surviveCuts(), "native kernels that survive it");
-        Path golden = Path.of(
-                        LlamaTest.class.getResource("/golden-llama/config.json").toURI())
-                .getParent();
-        for (String name : List.of("config.json", "tiny_llama.safetensors")) {
-            Files.copy(golden.resolve(name), folder.resolve(name));
-        }
-        Path file = folder.resolve("tiny_llama.safetensors");
+        Path file = copyGolden(folder);
         AtomicInteger looks = new AtomicInteger();
         try (Checkpoint checkpoint = Checkpoint.open(folder);
                 Backend backend = new VectorBackend(2, kernels);

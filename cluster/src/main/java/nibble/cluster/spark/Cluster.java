@@ -1,6 +1,7 @@
 package nibble.cluster.spark;
 
 import java.io.Serializable;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.BlockingQueue;
@@ -174,7 +175,7 @@ public final class Cluster implements AutoCloseable {
      * their places twice. If its executor is lost, it begins again.
      */
     public <T, R> R runAlone(String name, T input, ClusterTask<T, R> task) {
-        List<R> results = new java.util.ArrayList<>();
+        List<R> results = new ArrayList<>();
         for (int attempt = 1; results.isEmpty(); attempt++) {
             try {
                 run(name, List.of(input), task, true, (_, result) -> results.add(result));
@@ -189,7 +190,7 @@ public final class Cluster implements AutoCloseable {
 
     /** Runs one task. */
     public <T, R> R run(String name, T input, ClusterTask<T, R> task) {
-        List<R> results = new java.util.ArrayList<>();
+        List<R> results = new ArrayList<>();
         run(name, List.of(input), task, (_, result) -> results.add(result));
         return results.getFirst();
     }

@@ -135,7 +135,7 @@ final class ExpertPass {
                 backend.linear(gate.get(), normed, logits);
                 weights = backend.download(logits);
                 for (int i = 0; i < weights.length; i++) {
-                    weights[i] = (float) (1 / (1 + Math.exp(-(double) weights[i])));
+                    weights[i] = (float) Routing.sigmoid(weights[i]);
                 }
             }
         }

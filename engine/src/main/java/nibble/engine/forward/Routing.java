@@ -83,7 +83,7 @@ record Routing(int chosen, int[] experts, float[] weights) {
         }
     }
 
-    private static double sigmoid(double x) {
+    static double sigmoid(double x) {
         return 1 / (1 + Math.exp(-x));
     }
 

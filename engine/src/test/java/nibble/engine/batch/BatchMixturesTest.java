@@ -14,24 +14,12 @@ import nibble.engine.Llama;
 import nibble.engine.SamplingOptions;
 import nibble.engine.backend.Backend;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.FieldSource;
 
 /** Texts of a mixture together: each expert multiplies the rows that several of them send to it. */
 class BatchMixturesTest {
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "mixtral",
-                "qwen2-moe",
-                "qwen3-moe",
-                "olmoe",
-                "phimoe",
-                "gpt-oss",
-                "gpt-oss-mxfp4",
-                "deepseek2-lite",
-                "deepseek2",
-                "deepseek3"
-            })
+    @FieldSource("nibble.engine.MixturesTest#MODELS")
     void texts_together_are_those_of_each_alone(String name) {
         int[] ids = ArchitecturesTest.Expected.of(name).ids();
         try (Checkpoint checkpoint = Checkpoint.open(ArchitecturesTest.folder(name));

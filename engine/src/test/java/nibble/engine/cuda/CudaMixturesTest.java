@@ -23,7 +23,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.FieldSource;
 
 /** Mixtures of experts on a card, against transformers' logits. */
 @Tag("gpu")
@@ -40,20 +40,7 @@ class CudaMixturesTest {
      * moves its logits, and those of tokens behind it, by more.
      */
     @ParameterizedTest
-    @ValueSource(
-            strings = {
-                "mixtral",
-                "mixtral-fused",
-                "qwen2-moe",
-                "qwen3-moe",
-                "olmoe",
-                "phimoe",
-                "gpt-oss",
-                "gpt-oss-mxfp4",
-                "deepseek2-lite",
-                "deepseek2",
-                "deepseek3"
-            })
+    @FieldSource("nibble.engine.MixturesTest#MODELS")
     void every_mixture_gives_the_logits_of_transformers(String name) {
         ArchitecturesTest.Expected expected = ArchitecturesTest.Expected.of(name);
         float bound = 2 * 8192 * expected.fp32Error();
