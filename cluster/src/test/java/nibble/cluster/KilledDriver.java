@@ -23,8 +23,8 @@ final class KilledDriver {
     private KilledDriver() {}
 
     /**
-     * Quantizes a model: folder of the model, of the output, URI of the shared folder, number of the layer that it never
-     * gets beyond, however late the signal comes.
+     * Quantizes a model: folder of the model, of the output, URI of the shared folder, number of the layer that it
+     * never gets beyond, however late the signal comes.
      */
     public static void main(String[] arguments) {
         int last = Integer.parseInt(arguments[3]);

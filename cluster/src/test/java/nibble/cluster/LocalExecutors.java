@@ -37,20 +37,23 @@ final class LocalExecutors implements BeforeAllCallback {
         return Cluster.open(
                 new ClusterSettings(
                         "local-cluster[3,1,2048]",
-                        Map.of(
+                        Map.ofEntries(
                                 // Cards that are not there: who asks for the CPU never looks for them.
-                                "spark.worker.resource.gpu.amount", "1",
-                                "spark.worker.resource.gpu.discoveryScript", cards().toString(),
-                                "spark.executor.resource.gpu.amount", "1",
-                                "spark.task.resource.gpu.amount", "1",
-                                "spark.executor.extraJavaOptions", "-XX:+UseSerialGC -Xss4m",
+                                Map.entry("spark.worker.resource.gpu.amount", "1"),
+                                Map.entry("spark.worker.resource.gpu.discoveryScript", cards().toString()),
+                                Map.entry("spark.executor.resource.gpu.amount", "1"),
+                                Map.entry("spark.task.resource.gpu.amount", "1"),
+                                Map.entry("spark.executor.extraJavaOptions", "-XX:+UseSerialGC -Xss4m"),
+                                // A machine that is slow, or halted for minutes, loses no executor: tests kill theirs.
+                                Map.entry("spark.network.timeout", "900s"),
+                                Map.entry("spark.worker.timeout", "900"),
                                 // A duplicate of each task that takes a little longer than others: none may do harm.
-                                "spark.speculation.minTaskRuntime", "500ms",
-                                "spark.speculation.quantile", "0.5",
-                                "spark.speculation.multiplier", "1.1",
+                                Map.entry("spark.speculation.minTaskRuntime", "500ms"),
+                                Map.entry("spark.speculation.quantile", "0.5"),
+                                Map.entry("spark.speculation.multiplier", "1.1"),
                                 // Both are file systems of Hadoop by their schemes; of the second the class is absent.
-                                "spark.hadoop.fs.store.impl", ObjectStore.class.getName(),
-                                "spark.hadoop.fs.absent.impl", "nibble.cluster.Absent")),
+                                Map.entry("spark.hadoop.fs.store.impl", ObjectStore.class.getName()),
+                                Map.entry("spark.hadoop.fs.absent.impl", "nibble.cluster.Absent"))),
                 new StopSignal());
     }
 
