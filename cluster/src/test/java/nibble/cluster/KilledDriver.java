@@ -52,23 +52,23 @@ final class KilledDriver {
         }
     }
 
-    /** Starts one and kills it as soon as a layer is durable. */
-    static void runUntilDurable(int layer, Path model, Path out, String shared) throws IOException {
+    /** Returns the command line of a process of Java as this one is, with another main class. */
+    static List<String> command(Class<?> main, String... arguments) {
         List<String> command =
                 new ArrayList<>(List.of(ProcessHandle.current().info().command().orElseThrow()));
         ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
                 .filter(argument -> argument.startsWith("--"))
                 .forEach(command::add);
-        command.addAll(List.of(
-                "-XX:TieredStopAtLevel=1",
-                "-cp",
-                System.getProperty("java.class.path"),
-                KilledDriver.class.getName(),
-                model.toString(),
-                out.toString(),
-                shared,
-                Integer.toString(layer + 1)));
-        Process driver = new ProcessBuilder(command)
+        command.addAll(
+                List.of("-XX:TieredStopAtLevel=1", "-cp", System.getProperty("java.class.path"), main.getName()));
+        command.addAll(List.of(arguments));
+        return command;
+    }
+
+    /** Starts one and kills it as soon as a layer is durable. */
+    static void runUntilDurable(int layer, Path model, Path out, String shared) throws IOException {
+        Process driver = new ProcessBuilder(command(
+                        KilledDriver.class, model.toString(), out.toString(), shared, Integer.toString(layer + 1)))
                 .redirectError(ProcessBuilder.Redirect.to(new File(out + ".err")))
                 .start();
         try (BufferedReader said = driver.inputReader()) {

@@ -8,6 +8,7 @@ import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.function.Function;
 import java.util.stream.IntStream;
 import nibble.files.Reasons;
 import nibble.files.output.StopSignal;
@@ -75,7 +76,7 @@ public final class Cluster implements AutoCloseable {
      * Opens a cluster.
      *
      * @param stop ends what runs there when it is raised
-     * @throws ClusterException if no cluster is named or it cannot be reached
+     * @throws ClusterException if no cluster is named or it cannot be used
      */
     public static Cluster open(ClusterSettings settings, StopSignal stop) {
         SparkLog.quiet();
@@ -128,21 +129,38 @@ public final class Cluster implements AutoCloseable {
     /** Returns Spark's context, which ends by itself where the cluster's master does not answer for a minute. */
     private JavaSparkContext connected() {
         if (spark.sc().isStopped()) {
-            throw new ClusterException("the cluster " + spark.getConf().get("spark.master")
-                    + " cannot be reached: its master does not answer; check --master, and whether the master runs");
+            throw unreachable(null);
         }
         return spark;
     }
 
+    private ClusterException unreachable(@Nullable Throwable cause) {
+        return new ClusterException(
+                "the cluster " + spark.getConf().get("spark.master")
+                        + " cannot be reached: its master does not answer, or removed the application; check --master, "
+                        + "and whether the master runs",
+                cause);
+    }
+
+    /** Returns what {@code asked} does; Spark ends its context at any time, and what asks it then fails anyhow. */
+    private <R> R whileConnected(Function<JavaSparkContext, R> asked) {
+        try {
+            return asked.apply(connected());
+        } catch (RuntimeException e) {
+            throw spark.sc().isStopped() ? unreachable(e) : e;
+        }
+    }
+
     /** Returns how many tasks the executors run at a time, as far as Spark knows. */
     public int slots() {
-        return Math.max(1, connected().defaultParallelism() / spark.getConf().getInt("spark.task.cpus", 1));
+        return whileConnected(context ->
+                Math.max(1, context.defaultParallelism() / context.getConf().getInt("spark.task.cpus", 1)));
     }
 
     /** Returns how many tasks the executors that are there now run at a time; others may come. */
     public int slotsNow() {
         // The driver counts as one.
-        int executors = connected().sc().statusTracker().getExecutorInfos().length - 1;
+        int executors = whileConnected(context -> context.sc().statusTracker().getExecutorInfos().length - 1);
         if (executors < 1 || !spark.getConf().contains("spark.executor.cores")) {
             return slots();
         }
@@ -154,7 +172,7 @@ public final class Cluster implements AutoCloseable {
      * Runs a task for each input, wherever there is room.
      *
      * @param done hears of each result as it comes, on this thread, once for each input
-     * @throws ClusterException if a task failed for good
+     * @throws ClusterException if a task failed for good, or the cluster cannot be reached
      * @throws StoppedException if the stop signal was raised
      */
     public <T, R> void run(String name, List<T> inputs, ClusterTask<T, R> task, Done<R> done) {
@@ -166,13 +184,18 @@ public final class Cluster implements AutoCloseable {
             return;
         }
         BlockingQueue<Event<R>> events = new LinkedBlockingQueue<>();
-        RDD<T> parts = rdd(inputs, alone);
+        RDD<T> parts = whileConnected(context -> rdd(context, inputs, alone));
         String group = "nibble-" + groups.incrementAndGet();
         Thread.ofPlatform().daemon().name(group).start(() -> events.add(submit(group, name, parts, task, events)));
         try {
             await(name, events, done);
+        } catch (FailedJobException e) {
+            // Spark's own words tell nothing of the cause once its context has ended.
+            throw spark.sc().isStopped() ? unreachable(e) : e;
         } catch (RuntimeException | Error e) {
-            spark.cancelJobGroup(group);
+            if (!spark.sc().isStopped()) {
+                spark.cancelJobGroup(group);
+            }
             throw e;
         }
     }
@@ -203,8 +226,8 @@ public final class Cluster implements AutoCloseable {
     }
 
     /** Spark starts second attempts of all tasks but those of a barrier stage, which dynamic allocation cannot have. */
-    private <T> RDD<T> rdd(List<T> inputs, boolean alone) {
-        RDD<T> rdd = connected().parallelize(inputs, inputs.size()).rdd();
+    private static <T> RDD<T> rdd(JavaSparkContext spark, List<T> inputs, boolean alone) {
+        RDD<T> rdd = spark.parallelize(inputs, inputs.size()).rdd();
         return alone && !spark.getConf().getBoolean("spark.dynamicAllocation.enabled", false)
                 ? rdd.barrier().mapPartitions(new Same<>(), true, rdd.elementClassTag())
                 : rdd;
@@ -250,7 +273,7 @@ public final class Cluster implements AutoCloseable {
                 throw new StoppedException("stopped while the cluster worked");
             }
             switch (next(events)) {
-                case null -> {}
+                case null -> connected();
                 case Event.Result<R>(int index, Outcome<R> outcome) -> {
                     if (outcome.error() != null) {
                         throw new ClusterException(outcome.error());

@@ -1,5 +1,7 @@
 package nibble.cluster.spark;
 
+import org.jspecify.annotations.Nullable;
+
 /** Reports that a cluster could not be used, or that its work failed for good; says where and what to do. */
 public class ClusterException extends RuntimeException {
     private static final long serialVersionUID = 1;
@@ -8,7 +10,7 @@ public class ClusterException extends RuntimeException {
         super(message);
     }
 
-    public ClusterException(String message, Throwable cause) {
+    public ClusterException(String message, @Nullable Throwable cause) {
         super(message, cause);
     }
 }
