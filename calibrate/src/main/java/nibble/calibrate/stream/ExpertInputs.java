@@ -70,7 +70,8 @@ record ExpertInputs(LinearInput input, ExpertTokens tokens) {
         }
     }
 
-    private static Matrix gathered(Backend backend, Matrix from, int[] rows) {
+    /** Brings rows together; the caller closes them. */
+    static Matrix gathered(Backend backend, Matrix from, int[] rows) {
         Matrix gathered = backend.allocate(rows.length, from.columns());
         try {
             backend.gatherRows(from, rows, gathered);
