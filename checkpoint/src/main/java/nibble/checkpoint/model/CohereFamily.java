@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import nibble.checkpoint.model.keys.ConfigDefaults;
 import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.Multipliers;

@@ -2,6 +2,7 @@ package nibble.checkpoint.model;
 
 import java.util.List;
 import java.util.Set;
+import nibble.checkpoint.model.keys.ConfigDefaults;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
