@@ -11,6 +11,7 @@ import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.layer.Activation;
+import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /** Makes a config.json of the metadata of a GGUF file, with what llama.cpp assumes where a key is absent. */
@@ -164,6 +165,9 @@ final class GgufConfig {
                                 + " is false: a model without rope, which is not supported in "
                                 + architecture.className());
             }
+        }
+        if (architecture.headNorm() == HeadNorm.CENTERED) {
+            json.put("use_qk_norm", true);
         }
         if (traits.multipliesLogits()) {
             json.put("logit_scale", single(metadata.requiredNumber(key(GgufTraits.LOGITS))));

@@ -72,6 +72,11 @@ public class Architecture {
         return name.equals(modelType);
     }
 
+    /** Whether a config means this one of several that have its class and {@code model_type}. */
+    boolean fits(ConfigKeys keys) {
+        return true;
+    }
+
     /** Returns {@code general.architecture} of a GGUF file, with which its metadata keys begin. */
     public final String ggufName() {
         return gguf.name();

@@ -59,8 +59,14 @@ record ModelTensors(ModelConfig config) {
         return switch (config.architecture().headNorm()) {
             case NONE -> 0;
             case EACH_HEAD -> config.headDim();
-            case ALL_HEADS -> heads * config.headDim();
+            case ALL_HEADS, CENTERED -> heads * config.headDim();
         };
+    }
+
+    private Shape headNorm(int heads) {
+        return config.architecture().headNorm() == HeadNorm.CENTERED
+                ? Shape.of(heads, config.headDim())
+                : Shape.of(headNormWidth(heads));
     }
 
     /** {@link ModelConfig#tensors()}. */
@@ -93,9 +99,8 @@ record ModelTensors(ModelConfig config) {
         boolean normed = false;
         for (LinearModule module : config.modules(layer)) {
             if (module.parts().contains(Linear.O) && config.architecture().headNorm() != HeadNorm.NONE) {
-                specs.add(new TensorSpec(
-                        TensorNames.queryNorm(layer), config.dtype(), Shape.of(config.queryNormWidth())));
-                specs.add(new TensorSpec(TensorNames.keyNorm(layer), config.dtype(), Shape.of(config.keyNormWidth())));
+                specs.add(new TensorSpec(TensorNames.queryNorm(layer), config.dtype(), headNorm(config.heads())));
+                specs.add(new TensorSpec(TensorNames.keyNorm(layer), config.dtype(), headNorm(config.kvHeads())));
             }
             if (module.isMlp() && !normed) {
                 normed = true;

@@ -65,7 +65,8 @@ class ArchitectureTest {
         "seed-oss, seed_oss",
         "deepseek3, deepseek_v3",
         "cohere, cohere",
-        "cohere2, cohere2"
+        "cohere2, cohere2",
+        "cohere-plus, cohere"
     })
     void the_expected_tensors_are_those_of_transformers(String model, String type) {
         try (Checkpoint checkpoint = Checkpoint.open(MODELS.resolve(model))) {
@@ -174,7 +175,7 @@ class ArchitectureTest {
                 "{\"model_type\":\"deepseek_v3\",\"scoring_func\":\"softmax\"}|scoring_func \"softmax\"",
                 "{\"model_type\":\"deepseek_v3\",\"n_routed_experts\":8,\"num_experts_per_tok\":2,\"n_group\":8}|"
                         + "n_group 8, topk_group 4 and num_experts_per_tok 2 of 8 experts do not fit",
-                "{\"model_type\":\"cohere\",\"use_qk_norm\":true}|use_qk_norm true is not supported",
+                "{\"model_type\":\"cohere2\",\"use_qk_norm\":true}|use_qk_norm true is not supported",
                 "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported;"
                         + " supported: LlamaForCausalLM, MistralForCausalLM, SmolLM3ForCausalLM, SeedOssForCausalLM,"
                         + " Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, PhiMoEForCausalLM, GemmaForCausalLM",

@@ -9,6 +9,7 @@ import nibble.checkpoint.model.GptOssFamily;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.PhiFamily;
+import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -17,6 +18,9 @@ import nibble.checkpoint.source.BadCheckpointException;
 final class GgufForm {
     /** Of a factor of scores, relative: a few roundings to fp32. */
     private static final double TOLERANCE = 1e-6;
+
+    /** Layers from which on llama.cpp's {@code command-r} has norms of heads: Command R+ has 64. */
+    static final int NORMED_LAYERS = 64;
 
     private GgufForm() {}
 
@@ -36,11 +40,13 @@ final class GgufForm {
         if (traits.tied() && !config.tiedEmbeddings()) {
             throw none(source, "an output projection other than the embedding has no form in GGUF");
         }
-        if (traits.name().equals("command-r") && config.layers() >= 64) {
+        if (traits.name().equals("command-r")
+                && architecture.headNorm() == HeadNorm.NONE
+                && config.layers() >= NORMED_LAYERS) {
             throw none(
                     source,
-                    config.layers() + " layers without norms of heads have no form in GGUF, where those of 64 layers or"
-                            + " more have such norms");
+                    config.layers() + " layers without norms of heads have no form in GGUF, where those of "
+                            + NORMED_LAYERS + " layers or more have such norms");
         }
         if (traits.square() && config.heads() * config.headDim() != config.hiddenSize()) {
             throw none(

@@ -5,6 +5,7 @@ import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.engine.attention.AttentionShape;
@@ -284,9 +285,17 @@ public final class Forward implements AutoCloseable {
         addBias(extras, Linear.K, s.madeKey);
         addBias(extras, Linear.V, s.value);
         extras.headNorms().ifPresent(norms -> {
-            backend.rmsNormHeads(s.madeQuery, norms.query(), config.rmsNormEps());
-            backend.rmsNormHeads(s.madeKey, norms.key(), config.rmsNormEps());
+            normHeads(s.madeQuery, norms.query());
+            normHeads(s.madeKey, norms.key());
         });
+    }
+
+    private void normHeads(Matrix x, float[] gain) {
+        if (config.architecture().headNorm() == HeadNorm.CENTERED) {
+            backend.layerNormHeads(x, gain, config.headDim(), config.rmsNormEps());
+        } else {
+            backend.rmsNormHeads(x, gain, config.rmsNormEps());
+        }
     }
 
     private void addBias(LayerExtras extras, Linear linear, Matrix into) {
