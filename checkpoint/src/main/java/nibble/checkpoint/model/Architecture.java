@@ -102,7 +102,10 @@ public class Architecture {
         return defaults;
     }
 
-    /** The keys of config.json that {@link nibble.checkpoint.model.keys.OtherModels} refuses in general, and that this description reads. */
+    /**
+     * The keys of config.json that {@link nibble.checkpoint.model.keys.OtherModels} refuses in general, and that this
+     * description reads.
+     */
     Set<String> ownKeys() {
         return Set.of();
     }
