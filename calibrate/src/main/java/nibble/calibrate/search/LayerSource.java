@@ -15,7 +15,6 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.model.layer.Activation;
-import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -81,7 +80,7 @@ public record LayerSource(
             QuantizationSpec spec) {
         ModelConfig config = checkpoint.config();
         float offset = config.architecture().normOffset();
-        boolean heads = config.architecture().headNorm() != HeadNorm.NONE;
+        boolean heads = config.architecture().headNorm().isStored();
         Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
         for (LayerNorm norm : LayerNorm.values()) {
             config.norm(norm, layer).ifPresent(name -> norms.put(norm, vector(checkpoint, name, "norms")));

@@ -61,7 +61,7 @@ final class GgufConfig {
             json.put("lm_head_bias", true);
         }
         json.put("hidden_size", hidden);
-        json.put("intermediate_size", metadata.requiredUniform(key("feed_forward_length")));
+        json.put(architecture.intermediateKey(), metadata.requiredUniform(key("feed_forward_length")));
         json.put("num_hidden_layers", layers);
         architecture.expertNames().ifPresent(names -> experts(json, names));
         json.put("num_attention_heads", heads).put("head_dim", headDim);
@@ -90,16 +90,37 @@ final class GgufConfig {
     /** With llama.cpp's fixed choice for what the file does not say: whose weights have the sum 1. */
     private void experts(ObjectNode json, Experts.Names names) {
         long count = metadata.requiredInteger(key("expert_count"));
-        boolean mixtral = names.equals(Experts.Names.MIXTRAL) || names.equals(Experts.Names.GPT_OSS);
+        boolean mixtral = names.equals(Experts.Names.MIXTRAL) || names.areTransposed();
         json.put(mixtral ? "num_local_experts" : "num_experts", count)
                 .put("num_experts_per_tok", metadata.requiredInteger(key("expert_used_count")));
         metadata.integer(key("expert_feed_forward_length"))
-                .ifPresent(width -> json.put("moe_intermediate_size", width));
+                .ifPresent(width -> json.put(
+                        architecture.gguf().hasChunks() ? "intermediate_size" : "moe_intermediate_size", width));
+        if (architecture.gguf().hasChunks()) {
+            chunks(json, count);
+            return;
+        }
         metadata.integer(key("expert_shared_feed_forward_length"))
                 .ifPresent(width -> json.put("shared_expert_intermediate_size", width));
         if (!mixtral) {
             json.put("norm_topk_prob", architecture.gguf().normalizesExperts());
         }
+    }
+
+    /** With llama.cpp's numbers for what the file does not say. */
+    private void chunks(ObjectNode json, long experts) {
+        if (metadata.integer(key("attention.sliding_window")).orElse(1L) == 0) {
+            throw new BadCheckpointException(
+                    file.path(),
+                    "metadata key " + key("attention.sliding_window")
+                            + " is 0: a model without chunks, which is not supported in " + architecture.className());
+        }
+        json.put("interleave_moe_layer_step", metadata.requiredInteger(key("interleave_moe_layer_step")))
+                .put("attention_chunk_size", GgufTraits.CHUNK)
+                .put("attn_temperature_tuning", true)
+                .put("floor_scale", GgufTraits.CHUNK)
+                .put("attn_scale", GgufTraits.GROWTH)
+                .put("use_qk_norm", experts != GgufTraits.EXPERTS_WITHOUT_NORMS);
     }
 
     /** A float in the file: 1e-5 comes back as 9.99999974737875e-6 unless rounded to a float's digits. */

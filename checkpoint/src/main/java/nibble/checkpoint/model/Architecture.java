@@ -115,8 +115,8 @@ public class Architecture {
         return SEVEN;
     }
 
-    /** The key of the MLP's width. */
-    String intermediateKey() {
+    /** Returns the key of the MLP's width, in layers that have one. */
+    public String intermediateKey() {
         return "intermediate_size";
     }
 

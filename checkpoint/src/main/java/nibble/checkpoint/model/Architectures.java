@@ -23,6 +23,7 @@ public final class Architectures {
                     MixtureFamily.ALL,
                     DeepseekFamily.ALL,
                     GptOssFamily.ALL,
+                    Llama4Family.ALL,
                     CohereFamily.ALL)
             .flatMap(List::stream)
             .toList();
@@ -30,8 +31,6 @@ public final class Architectures {
     /** Why some well-known architectures are none of these. */
     private static final Map<String, String> REASONS = Map.ofEntries(
             Map.entry("DeepseekForCausalLM", "mixture of experts"),
-            Map.entry("Llama4ForCausalLM", "mixture of experts, layers without rope"),
-            Map.entry("Llama4ForConditionalGeneration", "mixture of experts, layers without rope"),
             Map.entry("PhiForCausalLM", "LayerNorm, biases of all linears"),
             Map.entry("Phi4MMForCausalLM", "several modalities"),
             Map.entry("FalconForCausalLM", "LayerNorm, attention and MLP side by side"),

@@ -45,7 +45,7 @@ public final class GraniteFamily {
         }
 
         @Override
-        String intermediateKey() {
+        public String intermediateKey() {
             return "shared_intermediate_size";
         }
 

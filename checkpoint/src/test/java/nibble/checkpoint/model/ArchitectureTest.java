@@ -219,6 +219,14 @@ class ArchitectureTest {
                         + " \"noaux_tc\" is not supported",
                 "{\"model_type\":\"deepseek_v2\",\"num_experts_per_tok\":6,\"topk_method\":\"group_limited_greedy\","
                         + "\"n_group\":7,\"topk_group\":2}|do not fit together",
+                "{\"model_type\":\"llama4_text\",\"intermediate_size_mlp\":64,\"moe_layers\":[1]}|moe_layers [1] are"
+                        + " not the layers of interleave_moe_layer_step 1",
+                "{\"model_type\":\"llama4_text\",\"intermediate_size_mlp\":64,\"attention_chunk_size\":null,"
+                        + "\"layer_types\":[\"chunked_attention\"]}|layer_types says chunked_attention of layer 0",
+                "{\"model_type\":\"llama4_text\",\"intermediate_size_mlp\":64,\"no_rope_layers\":[1]}|"
+                        + "no_rope_layers has 1 entries for",
+                "{\"model_type\":\"llama4_text\",\"intermediate_size_mlp\":64,\"rope_scaling\":{\"rope_type\":"
+                        + "\"yarn\",\"factor\":4}}|rope types yarn and longrope",
                 "{\"model_type\":\"mistral\",\"sliding_window\":0}|\"sliding_window\" is 0",
             })
     void what_is_not_supported_is_refused_by_name(String json, String expected) {

@@ -9,5 +9,12 @@ public enum HeadNorm {
     /** Over all heads together; a gain of [heads * head_dim]. */
     ALL_HEADS,
     /** Over each head by itself, less its mean; each head has a gain of its own, so [heads, head_dim] together. */
-    CENTERED
+    CENTERED,
+    /** Over each head by itself, without a gain, in layers whose queries and keys turn. */
+    WITHOUT_GAIN;
+
+    /** Returns whether a checkpoint has its gains. */
+    public boolean isStored() {
+        return this != NONE && this != WITHOUT_GAIN;
+    }
 }
