@@ -22,8 +22,8 @@ import nibble.checkpoint.tensor.StoredTensor;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /**
- * Experts that lie together in one tensor of a layer, transposed: gpt-oss's, where gate and up take turns, and Llama 4's,
- * where gate comes before up. Each expert's linears become tensors of their own.
+ * Experts that lie together in one tensor of a layer, transposed: gpt-oss's, where gate and up take turns, and Llama
+ * 4's, where gate comes before up. Each expert's linears become tensors of their own.
  *
  * <pre>
  * model.layers.N.mlp.experts.gate_up_proj         [experts, hidden, 2 · width]             transposed
@@ -35,8 +35,8 @@ import nibble.checkpoint.tensor.TensorSpec;
  * </pre>
  */
 final class TransposedExperts {
-    private static final Pattern FUSED = Pattern.compile(
-            "model\\.layers\\.(\\d{1,9})\\.(?:mlp|feed_forward)\\.experts\\.(gate_up|down)_proj(|_bias|_blocks|_scales)");
+    private static final Pattern FUSED = Pattern.compile("model\\.layers\\.(\\d{1,9})\\.(?:mlp|feed_forward)\\.experts"
+            + "\\.(gate_up|down)_proj(|_bias|_blocks|_scales)");
 
     private static final String BLOCKS = "_blocks";
     private static final String SCALES = "_scales";

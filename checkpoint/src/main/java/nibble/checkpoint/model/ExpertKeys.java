@@ -105,8 +105,8 @@ final class ExpertKeys {
     }
 
     /**
-     * Llama 4's: {@code intermediate_size} is the width of an expert, and of the shared one. vLLM and llama.cpp know the
-     * step alone, so a list of layers must be what the step says.
+     * Llama 4's: {@code intermediate_size} is the width of an expert, and of the shared one. vLLM and llama.cpp know
+     * the step alone, so a list of layers must be what the step says.
      */
     static Optional<Experts> llama4(ConfigKeys keys) {
         int layers = keys.integer("num_hidden_layers", 1, Architecture.MOST_LAYERS);

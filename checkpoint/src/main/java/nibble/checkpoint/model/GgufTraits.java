@@ -66,8 +66,8 @@ public record GgufTraits(
     public static final int EXPERTS_WITHOUT_NORMS = 128;
 
     /**
-     * Returns whether layers with rope see chunks of {@link #CHUNK} positions, queries of the others grow, and layers of
-     * a step have experts.
+     * Returns whether layers with rope see chunks of {@link #CHUNK} positions, queries of the others grow, and layers
+     * of a step have experts.
      */
     public boolean hasChunks() {
         return name.equals("llama4");

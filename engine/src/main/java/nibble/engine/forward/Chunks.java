@@ -73,8 +73,8 @@ public record Chunks(int length) {
     }
 
     /**
-     * Computes attention of parts of several sequences, whose keys and values lie in blocks. Keys of a chunk that begins
-     * inside a block are brought together in a copy.
+     * Computes attention of parts of several sequences, whose keys and values lie in blocks. Keys of a chunk that
+     * begins inside a block are brought together in a copy.
      */
     public void attend(
             LayerOperations backend,

@@ -91,7 +91,7 @@ public record LayerExtras(
         return vectors;
     }
 
-    /** The norms of layers whose queries and keys turn; the order does not matter, as turns keep what they divide by. */
+    /** Of layers whose queries and keys turn; the order does not matter, as turns keep what norms divide by. */
     private static Optional<HeadNorms> withoutGains(ModelConfig config, int layer) {
         return config.architecture().headNorm() == HeadNorm.WITHOUT_GAIN
                         && config.attention(layer).rope().isPresent()

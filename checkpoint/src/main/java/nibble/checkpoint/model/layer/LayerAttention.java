@@ -7,7 +7,8 @@ import java.util.Optional;
  *
  * @param window the last positions that a query sees, its own included; {@link #NO_WINDOW} for all
  * @param rope how queries and keys turn; empty where they do not
- * @param chunk positions of a chunk, from position 0 on: a query sees those of its own chunk; {@link #NO_WINDOW} for all
+ * @param chunk positions of a chunk, from position 0 on: a query sees those of its own chunk; {@link #NO_WINDOW} for
+ *     all
  * @param temperature how queries grow with their position; empty where they do not
  */
 public record LayerAttention(int window, Optional<Rope> rope, int chunk, Optional<AttentionTemperature> temperature) {
