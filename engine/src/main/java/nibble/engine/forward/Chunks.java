@@ -84,6 +84,11 @@ public record Chunks(int length) {
             Matrix keys,
             Matrix values,
             Matrix out) {
+        if (parts.stream().allMatch(part -> part.seen() <= length)) {
+            // A card keeps what it prepares for a list of parts, for all layers.
+            backend.attention(shape, parts, query, keys, values, out);
+            return;
+        }
         List<SequencePart.InBlocks> whole = new ArrayList<>();
         for (SequencePart.InBlocks part : parts) {
             for (Run run : runs(part.firstPosition(), part.seen())) {
