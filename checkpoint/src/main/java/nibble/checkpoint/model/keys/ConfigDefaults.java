@@ -21,7 +21,7 @@ public record ConfigDefaults(
         Optional<Integer> kvHeads,
         boolean tiedEmbeddings) {
 
-    /** Describes heads that share the width, each with a key and a value of its own, and a head beside the embedding. */
+    /** Describes heads that share the width, each with its own key and value, and a head beside the embedding. */
     public ConfigDefaults(int positions, List<Integer> bos, List<Integer> eos) {
         this(positions, bos, eos, Optional.empty(), Optional.empty(), false);
     }
