@@ -83,5 +83,5 @@ def gradients(folder):
 if __name__ == "__main__":
     root = pathlib.Path(sys.argv[1])
     names = ["smollm", "llama-bias", "mistral", "qwen2", "qwen3", "phi3", "gemma", "gemma2", "gemma3", "smollm3"]
-    names += ["granite", "granite4", "olmo2", "olmo3", "phi4-mini", "llama-yarn", "qwen3-window", "seed-oss"]
+    names += ["granite", "granite4", "olmo2", "olmo3", "phi4-mini", "llama-yarn", "qwen3-window", "seed-oss", "cohere", "cohere2"]
     pathlib.Path(sys.argv[2]).write_text(json.dumps({n: gradients(root / n) for n in names}, indent=1) + "\n")

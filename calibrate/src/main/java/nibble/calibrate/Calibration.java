@@ -15,10 +15,15 @@ import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.search.Work;
 import nibble.calibrate.stream.CalibrationStream;
 import nibble.calibrate.stream.ExpertTokens;
+import nibble.calibrate.stream.LayerInputs;
 import nibble.calibrate.stream.LayerStatistics;
+import nibble.calibrate.stream.TurnedStatistics;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LinearInput;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -26,6 +31,7 @@ import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Streams;
 import nibble.engine.backend.Workers;
+import nibble.engine.quantize.InputStatistics;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
 import org.jspecify.annotations.Nullable;
@@ -109,14 +115,45 @@ final class Calibration implements LayerWork {
 
     @Override
     public LayerQuantizer.Outcome quantize(int layer, List<DecoderLayer> weights, LayerSource source) {
-        try (@Nullable LayerStatistics statistics = measure(layer, weights)) {
-            return quantize(quantizer, method, source, statistics);
+        try (@Nullable LayerInputs inputs = turned(layer, weights)) {
+            return quantize(quantizer, method, source, inputs);
         }
+    }
+
+    /** Statistics of a layer; gates and ups of experts take turns where there is no room for all. */
+    private @Nullable LayerInputs turned(int layer, List<DecoderLayer> weights) {
+        ModelConfig config = source.config();
+        List<Expert> experts = config.experts(layer).map(Experts::all).orElse(List.of());
+        if (stream == null || !TurnedStatistics.isNeeded(config, experts, devices)) {
+            return measure(layer, weights);
+        }
+        progress.stage(Stage.FORWARD);
+        TurnedStatistics statistics = new TurnedStatistics(
+                config,
+                devices,
+                progress,
+                stream,
+                weights,
+                () -> expertTokens(layer).orElseThrow(),
+                (input, expert, its) -> requireFinite(layer, input, expert, its),
+                tokens -> progress.forwarded(tokens, Work.forward(config, tokens)));
+        try {
+            next = layer + 1;
+            requireFinite(layer, statistics.others());
+            return statistics;
+        } catch (RuntimeException | Error e) {
+            statistics.close();
+            throw e;
+        }
+    }
+
+    private Optional<ExpertTokens> expertTokens(int layer) {
+        return source.config().experts(layer).map(experts -> new ExpertTokens(source.config(), experts, tokens()));
     }
 
     /** A layer by the statistics of its inputs, which may be missing for method rtn. */
     static LayerQuantizer.Outcome quantize(
-            LayerQuantizer quantizer, Method method, LayerSource source, @Nullable LayerStatistics statistics) {
+            LayerQuantizer quantizer, Method method, LayerSource source, @Nullable LayerInputs statistics) {
         return method == Method.AWQ && statistics != null
                 ? quantizer.quantize(source, statistics)
                 : quantizer.round(source, statistics);
@@ -133,13 +170,8 @@ final class Calibration implements LayerWork {
             return null;
         }
         progress.stage(Stage.FORWARD);
-        LayerStatistics statistics = new LayerStatistics(
-                devices,
-                progress,
-                source.config()
-                        .experts(layer)
-                        .map(experts -> new ExpertTokens(source.config(), experts, tokens()))
-                        .orElse(null));
+        LayerStatistics statistics =
+                new LayerStatistics(devices, progress, expertTokens(layer).orElse(null));
         try {
             stream.advance(
                     weights, statistics, tokens -> progress.forwarded(tokens, Work.forward(source.config(), tokens)));
@@ -153,13 +185,16 @@ final class Calibration implements LayerWork {
     }
 
     private void requireFinite(int layer, LayerStatistics statistics) {
-        for (StoredLinear linear : source.config().linears(layer)) {
-            requireFinite(layer, linear.id().input(), linear.id().expert(), statistics);
+        for (StoredLinear stored : source.config().linears(layer)) {
+            LayerLinear linear = stored.id();
+            if (statistics.has(linear.input(), linear.expert())) {
+                requireFinite(layer, linear.input(), linear.expert(), statistics.of(linear.input(), linear.expert()));
+            }
         }
     }
 
-    private void requireFinite(int layer, LinearInput input, Expert expert, LayerStatistics statistics) {
-        for (double mean : statistics.of(input, expert).meanAbsolute()) {
+    private void requireFinite(int layer, LinearInput input, Expert expert, InputStatistics statistics) {
+        for (double mean : statistics.meanAbsolute()) {
             if (!Double.isFinite(mean)) {
                 throw new BadCheckpointException(
                         source.folder(),

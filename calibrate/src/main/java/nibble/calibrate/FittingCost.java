@@ -9,6 +9,7 @@ import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
+import nibble.engine.backend.Streams;
 import nibble.engine.cuda.CudaCalibration;
 import nibble.engine.quantize.ExpertTurns;
 import nibble.engine.quantize.FitSteps;
@@ -85,7 +86,8 @@ final class FittingCost {
         List<Expert> experts =
                 config.experts(config.layers() - 1).map(Experts::all).orElse(List.of());
         for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
-            for (List<Expert> turn : ExpertTurns.of(config, experts, input)) {
+            for (List<Expert> turn :
+                    ExpertTurns.of(config, experts, input, Streams.PAIR.moments(), ExpertTurns.ELEMENTS)) {
                 long moments = 0;
                 long widest = 0;
                 for (Expert expert : turn) {

@@ -9,7 +9,9 @@ import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.function.DoubleConsumer;
 import nibble.checkpoint.Checkpoint;
+import nibble.checkpoint.gguf.GgufLatent;
 import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
@@ -19,6 +21,7 @@ import nibble.convert.blocks.Importance;
 import nibble.convert.gguf.GgufExporter;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.Backend;
+import nibble.engine.forward.AbsorbedInputs;
 import nibble.engine.forward.Forward;
 import nibble.engine.forward.Taps;
 import nibble.engine.tensor.DecoderLayer;
@@ -42,6 +45,12 @@ public final class ImportanceMeasurement {
         /** Where the input of some linears is. */
         private record Place(LinearInput input, Expert expert) {}
 
+        /** Those of the halves of kv_b_proj, for each head; empty where there are none. */
+        private double[] keys = new double[0];
+
+        private double[] values = new double[0];
+        private long absorbed;
+
         private Squares(Backend backend) {
             this.backend = backend;
         }
@@ -50,14 +59,40 @@ public final class ImportanceMeasurement {
         public void tap(LinearInput input, Expert expert, Matrix x) {
             int columns = x.columns();
             Place place = new Place(input, expert);
-            double[] into = sums.computeIfAbsent(place, _ -> new double[columns]);
-            float[] values = backend.download(x);
-            for (int at = 0; at < values.length; at += columns) {
-                for (int i = 0; i < columns; i++) {
+            add(backend.download(x), sums.computeIfAbsent(place, _ -> new double[columns]));
+            tokens.merge(place, (long) x.rows(), Long::sum);
+        }
+
+        @Override
+        public void absorbed(AbsorbedInputs inputs) {
+            keys = added(inputs.queries(), keys, inputs.rows());
+            values = added(inputs.attended(), values, inputs.rows());
+            absorbed += inputs.rows();
+        }
+
+        private static double[] added(float[] values, double[] sums, int rows) {
+            double[] into = sums.length == 0 ? new double[values.length / rows] : sums;
+            add(values, into);
+            return into;
+        }
+
+        /** Adds the squares of rows. */
+        private static void add(float[] values, double[] into) {
+            for (int at = 0; at < values.length; at += into.length) {
+                for (int i = 0; i < into.length; i++) {
                     into[i] += (double) values[at + i] * values[at + i];
                 }
             }
-            tokens.merge(place, (long) x.rows(), Long::sum);
+        }
+
+        /** The sums of a half of kv_b_proj, those of all heads one after another. */
+        private Importance.Entry half(String tensor) {
+            double[] sums = tensor.equals(GgufLatent.KEYS) ? keys : values;
+            float[] squares = new float[sums.length];
+            for (int i = 0; i < squares.length; i++) {
+                squares[i] = (float) sums[i];
+            }
+            return new Importance.Entry(squares, absorbed);
         }
 
         /** The sums of a linear, or of that of several experts one after another: zeros where no token came. */
@@ -84,10 +119,6 @@ public final class ImportanceMeasurement {
      * @throws BadCheckpointException if the activations are not finite
      */
     public static Importance measure(Checkpoint source, TokenBlocks blocks, Backend backend, DoubleConsumer progress) {
-        if (source.config().latent().isPresent()) {
-            throw new BadCheckpointException(
-                    source.configFile(), "importance of latent attention is not yet measured; leave it out");
-        }
         SortedMap<String, Importance.Entry> entries = new TreeMap<>();
         int layers = source.config().layers();
         double steps = (double) layers * blocks.blocks().length;
@@ -106,6 +137,14 @@ public final class ImportanceMeasurement {
                     progress.accept((layer * (double) hidden.size() + block + 1) / steps);
                 }
                 for (LinearModule module : source.config().modules(layer)) {
+                    if (module.parts().contains(Linear.KV_B)) {
+                        for (String half : List.of(GgufLatent.KEYS, GgufLatent.VALUES)) {
+                            Importance.Entry entry = squares.half(half);
+                            requireFinite(source, module.name(layer), entry);
+                            entries.put("blk." + layer + "." + half, entry);
+                        }
+                        continue;
+                    }
                     String name = GgufExporter.tensorName(module, layer);
                     if (entries.containsKey(name)) {
                         continue;

@@ -1,13 +1,20 @@
 package nibble.calibrate;
 
+import java.util.List;
 import nibble.calibrate.job.Method;
 import nibble.calibrate.search.ScaleSearch;
 import nibble.calibrate.search.Work;
 import nibble.calibrate.tune.TuningCost;
+import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.Experts;
+import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.engine.backend.LayerScratch;
+import nibble.engine.backend.Streams;
 import nibble.engine.cuda.CudaCalibration;
+import nibble.engine.quantize.ExpertTurns;
 import nibble.pack.QuantizationSpec;
 
 /**
@@ -81,15 +88,26 @@ public record QuantizationCost(
         for (StoredLinear reader : Work.readers(config)) {
             long in = reader.inFeatures();
             moments += 2.0 * tokens * Work.share(config, reader) * in * in;
-            momentElements += in * in;
+            boolean turns =
+                    reader.linear() == Linear.GATE && reader.module().expert().isPart();
+            momentElements += turns ? 0 : in * in;
         }
+        List<List<Expert>> turns = turns(config);
+        momentElements += turns.stream()
+                .mapToLong(turn -> turn.stream()
+                        .mapToLong(expert -> config.width(LinearInput.GATE_UP, expert))
+                        .map(in -> in * in)
+                        .sum())
+                .max()
+                .orElse(0);
         double forward = 2.0 * passed * tokens + attention(config, tokens, sequenceLength);
         long stream = tokens * config.hiddenSize();
+        long kept = turns.size() > 1 ? stream : 0;
         // One block's activations: hidden, normed, q, k, v, attention, gate, up.
         long activations =
                 candidates == 0 ? 0 : (long) sequenceLength * (2L * config.hiddenSize() + LayerScratch.columns(config));
         // The weights of a layer in fp32, and for the largest linear its scaled form, its error and the error times C.
-        long elements = stream + activations + momentElements + parameters + 3 * largest;
+        long elements = stream + kept + activations + momentElements + parameters + 3 * largest;
         return new QuantizationCost(
                 tokens,
                 forward * config.layers(),
@@ -98,6 +116,13 @@ public record QuantizationCost(
                 0,
                 stream * FLOAT_BYTES,
                 elements * FLOAT_BYTES);
+    }
+
+    /** The experts of the last layer whose gates and ups have moments together. */
+    private static List<List<Expert>> turns(ModelConfig config) {
+        List<Expert> experts =
+                config.experts(config.layers() - 1).map(Experts::all).orElse(List.of());
+        return ExpertTurns.of(config, experts, LinearInput.GATE_UP, Streams.ONE.moments(), ExpertTurns.ELEMENTS);
     }
 
     private static QuantizationCost ofFitting(

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -29,7 +30,8 @@ class DefaultsTest {
 
     @Test
     void quantize_with_the_defaults_is_method_best_on_128_blocks_of_2048() throws IOException {
-        Path model = SmallModel.ofLayers(folder.resolve("model"), 1);
+        Path model = wikiTokens(
+                SmallModel.write(folder.resolve("model"), 128, 128, 4096, DefaultsTest::seesFewTokensOfABlock));
         String[] quantize = {
             "quantize", model.toString(), folder.resolve("out").toString(), "--device", "cpu", "--json", "-"
         };
@@ -50,9 +52,8 @@ class DefaultsTest {
     @CsvSource({"llama2, 32000, 128", "llama3, 128256, 115", "qwen3, 151936, 119"})
     void method_awq_takes_what_the_text_gives_of_any_vocabulary(String family, int vocabulary, int blocks)
             throws IOException {
-        Path model = SmallModel.write(folder.resolve(family), 128, 128, vocabulary, config -> {
-            config.put("num_attention_heads", 1).put("head_dim", 128);
-        });
+        Path model =
+                SmallModel.write(folder.resolve(family), 128, 128, vocabulary, DefaultsTest::seesFewTokensOfABlock);
         Path tokenizer = shared("data/tokenizers/" + family);
         for (String file : new String[] {"tokenizer.json", "tokenizer_config.json"}) {
             Files.copy(tokenizer.resolve(file), model.resolve(file));
@@ -205,6 +206,13 @@ class DefaultsTest {
                 .isEqualTo(ExitCode.DONE);
         assertThat(JSON.readTree(config.out()).get("calibration_tokens").asLong())
                 .isEqualTo(128 * 2048);
+    }
+
+    /** Attention over whole blocks of the usual length would take most of the time. */
+    private static void seesFewTokensOfABlock(ObjectNode config) {
+        config.putArray("architectures").add("MistralForCausalLM");
+        config.put("model_type", "mistral").put("sliding_window", 64);
+        config.put("num_attention_heads", 1).put("head_dim", 128);
     }
 
     private static Path wikiTokens(Path model) throws IOException {

@@ -227,15 +227,7 @@ class EveryMixtureTest {
     /** Each expert by the tokens that the router sends to it, as llama.cpp counts. */
     @Test
     void importance_is_measured_for_each_expert_and_is_the_same_from_its_file() throws IOException {
-        Path model = model("qwen3-moe");
-        Path measured = folder.resolve("measured");
-        Path matrix = folder.resolve("importance.gguf");
-        List<Object> convert = List.of("convert", model, measured, "--format", "gguf", "--type", "Q4_K_M");
-        List<Object> measure = new ArrayList<>(convert);
-        measure.addAll(List.of("--calibration", folder.resolve("text.txt"), "--samples", "4", "--seq-len", "32"));
-        measure.addAll(List.of("--save-importance", matrix, "--device", "cpu"));
-        TinyModel.run(measure.toArray());
-        Importance found = ImportanceFile.read(matrix);
+        Importance found = measured("qwen3-moe");
         for (String linear : List.of("gate", "up", "down")) {
             Importance.Entry entry = found.entries().get("blk.1.ffn_" + linear + "_exps.weight");
             assertThat(entry.squares()).hasSize(8 * 32);
@@ -251,13 +243,54 @@ class EveryMixtureTest {
             }
             assertThat(tokens).isEqualTo(2 * TOKENS);
         }
+    }
+
+    /** The halves of kv_b_proj count what each head reads, and the tokens once, as llama.cpp counts them. */
+    @ParameterizedTest
+    @CsvSource({"deepseek2-lite, false", "deepseek3, true"})
+    void importance_of_latent_attention_has_the_names_of_llama_cpp(String name, boolean narrowQueries)
+            throws IOException {
+        Importance found = measured(name);
+        List<String> attention = new ArrayList<>(List.of("attn_k_b", "attn_kv_a_mqa", "attn_output", "attn_v_b"));
+        attention.addAll(narrowQueries ? List.of("attn_q_a", "attn_q_b") : List.of("attn_q"));
+        List<String> names = found.entries().keySet().stream()
+                .filter(tensor -> tensor.startsWith("blk.1."))
+                .map(tensor -> tensor.substring(6).replace(".weight", ""))
+                .toList();
+        List<String> all = new ArrayList<>(attention);
+        for (String linear : List.of("ffn_down", "ffn_gate", "ffn_up")) {
+            all.addAll(List.of(linear + "_exps", linear + "_shexp"));
+        }
+        assertThat(names).containsExactlyInAnyOrderElementsOf(all);
+        JsonNode config =
+                JSON.readTree(folder.resolve(name).resolve("config.json").toFile());
+        int heads = config.get("num_attention_heads").asInt();
+        for (String half : List.of("attn_k_b", "attn_v_b")) {
+            Importance.Entry entry = found.entries().get("blk.1." + half + ".weight");
+            String width = half.equals("attn_k_b") ? "qk_nope_head_dim" : "kv_lora_rank";
+            assertThat(entry.squares()).hasSize(heads * config.get(width).asInt());
+            assertThat(entry.counts()).containsExactly(TOKENS);
+        }
+    }
+
+    /** Importance of a model, by which a file was written; it has the same bytes by the importance's own file. */
+    private Importance measured(String name) throws IOException {
+        Path model = model(name);
+        Path measured = folder.resolve("measured");
+        Path matrix = folder.resolve("importance.gguf");
+        List<Object> convert = List.of("convert", model, measured, "--format", "gguf", "--type", "Q4_K_M");
+        List<Object> measure = new ArrayList<>(convert);
+        measure.addAll(List.of("--calibration", folder.resolve("text.txt"), "--samples", "4", "--seq-len", "32"));
+        measure.addAll(List.of("--save-importance", matrix, "--device", "cpu"));
+        TinyModel.run(measure.toArray());
         Path read = folder.resolve("read");
         Path plain = folder.resolve("plain");
         TinyModel.run("convert", model, read, "--format", "gguf", "--type", "Q4_K_M", "--importance", matrix);
         TinyModel.run("convert", model, plain, "--format", "gguf", "--type", "Q4_K_M");
-        String file = "qwen3-moe-Q4_K_M.gguf";
+        String file = name + "-Q4_K_M.gguf";
         assertThat(read.resolve(file)).hasSameBinaryContentAs(measured.resolve(file));
         assertThat(Files.mismatch(read.resolve(file), plain.resolve(file))).isNotNegative();
+        return ImportanceFile.read(matrix);
     }
 
     @Test

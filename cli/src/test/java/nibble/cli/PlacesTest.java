@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.stream.Stream;
 import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.BeforeEach;
@@ -32,10 +34,20 @@ class PlacesTest {
 
     @Test
     void an_output_that_is_a_mount_point_is_written_and_resumed() throws Exception {
+        String options = "--calibration " + Shell.ROOT.resolve("LICENSE")
+                + " --samples 4 --seq-len 128 --group-size 64 --threads 1 --method awq";
+        List<String> whole = new ArrayList<>(List.of(
+                "quantize",
+                folder.resolve("tiny").toString(),
+                folder.resolve("whole").toString()));
+        whole.addAll(List.of(options.split(" ")));
+        TerminalCapture terminal = new TerminalCapture();
+        assertThat(terminal.run(whole.toArray(String[]::new)))
+                .as(terminal.err())
+                .isEqualTo(ExitCode.DONE);
         Shell.Ended ended = shell.mounting("""
             mkdir "$F/volume" "$F/out"; mount --bind "$F/volume" "$F/out"; state="$F/out/.nibble.unfinished"
-            options="--calibration $M/../../LICENSE --samples 4 --seq-len 128 --group-size 64 --threads 1 --method awq"
-            $N quantize $T "$F/whole" $options
+            options="%s"
             $N quantize $T "$F/out" $options & p=$!
             for i in $(seq 3000); do grep -qs "entry..{.layer" $state/journal.jsonl && break; sleep 0.02; done
             kill -TERM $p; code=0; wait $p || code=$?; [ $code = 143 ] || exit 8
@@ -46,7 +58,7 @@ class PlacesTest {
             mount -t tmpfs -o size=1m none "$F/out"
             if $N quantize $T "$F/out" --method rtn --max-shard-size 300KB; then exit 9; fi
             ls -A "$F/out"
-            """);
+            """.formatted(options));
         assertThat(ended.exitCode()).as(ended.err()).isEqualTo(0);
         assertThat(ended.err())
                 .contains("layers are safe in " + folder.resolve("out/.nibble.unfinished"))
@@ -160,15 +172,21 @@ class PlacesTest {
             })
     void places_of_model_and_output_that_touch_lose_nothing(String model, String out, int code, String words)
             throws Exception {
-        Shell.Ended ended = shell.run("""
-            cp -r $T $F/m; mkdir $F/o $F/real; cp -r $T $F/o/m; ln -s real $F/link; ln -s nowhere $F/dangling
-            $N quantize %s %s --method rtn; code=$?
-            diff -r -x out $T $F/m && diff -r $T $F/o/m || exit 9
-            [ $code != 0 ] || $N verify %s >/dev/null || exit 8
-            exit $code
-            """.formatted(model, out, out));
-        assertThat(ended.exitCode()).as(ended.err()).isEqualTo(code);
-        assertThat(ended.err()).contains(words);
-        ended.assertNoTrace();
+        String layOut =
+                "cp -r $T $F/m; mkdir $F/o $F/real; cp -r $T $F/o/m; ln -s real $F/link; ln -s nowhere $F/dangling";
+        assertThat(shell.run(layOut).exitCode()).isZero();
+        String place = out.replace("$F", folder.toString());
+        TerminalCapture quantize = new TerminalCapture();
+        assertThat(quantize.run("quantize", model.replace("$F", folder.toString()), place, "--method", "rtn"))
+                .as(quantize.err())
+                .isEqualTo(code);
+        Shell.Ended compared = shell.run("diff -r -x out $T $F/m && diff -r $T $F/o/m");
+        assertThat(compared.exitCode()).as(compared.out()).isZero();
+        if (code == ExitCode.DONE) {
+            TerminalCapture verify = new TerminalCapture();
+            assertThat(verify.run("verify", place)).as(verify.out()).isEqualTo(ExitCode.DONE);
+        }
+        assertThat(quantize.err()).contains(words);
+        new Shell.Ended(code, quantize.out(), quantize.err()).assertNoTrace();
     }
 }

@@ -84,10 +84,10 @@ class SignalsTest {
         assumeTrue(shell.run("curl --version").exitCode() == 0, "curl is not installed");
         Shell.Ended ended = shell.run("""
             set -m
-            env --default-signal=INT,TERM NIBBLE_JAVA_OPTS= $N serve $M --port 0 --threads 1 >$F/o 2>$F/e & p=$!
+            env --default-signal=INT,TERM $N serve $T --port 0 --threads 1 >$F/o 2>$F/e & p=$!
             for i in $(seq 3000); do grep -qs http $F/o && break; sleep 0.02; done
             json="Content-Type: application/json" url=$(cat $F/o)/v1/completions
-            body='{"prompt":"The","max_tokens":1500,"ignore_eos":true,"stream":true}'
+            body='{"prompt":"The","max_tokens":200,"ignore_eos":true,"stream":true}'
             curl -sN -H "$json" -d "$body" $url >$F/text & c=$!
             for i in $(seq 3000); do grep -qs data $F/text && break; sleep 0.02; done
             kill -%s -$p

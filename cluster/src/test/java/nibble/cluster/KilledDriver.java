@@ -3,7 +3,9 @@ package nibble.cluster;
 import java.io.BufferedReader;
 import java.io.File;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.lang.management.ManagementFactory;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,17 +22,33 @@ final class KilledDriver {
 
     private KilledDriver() {}
 
-    /** Quantizes a model: folder of the model, of the output, URI of the shared folder. */
+    /**
+     * Quantizes a model: folder of the model, of the output, URI of the shared folder, number of the layer that it
+     * never gets beyond, however late the signal comes.
+     */
     public static void main(String[] arguments) {
+        int last = Integer.parseInt(arguments[3]);
         ProgressListener says = new ProgressListener() {
             @Override
             public void layerFinished(int layer, QuantizationReport.Layer report, double seconds) {
                 System.out.println(LAYER + layer);
+                if (layer == last) {
+                    waitForEnd();
+                }
             }
         };
         try (Cluster cluster = Cluster.open(new ClusterSettings("local[1]", Map.of()), new StopSignal())) {
             ClusterQuantizationTest.awq(
                     cluster, Path.of(arguments[0]), Path.of(arguments[1]), false, arguments[2], says);
+        }
+    }
+
+    /** Until the test's process kills this one, or ends itself. */
+    private static void waitForEnd() {
+        try {
+            System.in.readAllBytes();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
         }
     }
 
@@ -48,7 +66,8 @@ final class KilledDriver {
                 KilledDriver.class.getName(),
                 model.toString(),
                 out.toString(),
-                shared));
+                shared,
+                Integer.toString(layer + 1)));
         Process driver = new ProcessBuilder(command)
                 .redirectError(ProcessBuilder.Redirect.to(new File(out + ".err")))
                 .start();
@@ -58,7 +77,8 @@ final class KilledDriver {
                 line = said.readLine();
             }
             if (line == null) {
-                throw new IllegalStateException("the driver ended before layer " + layer + "; see " + out + ".err");
+                throw new IllegalStateException(
+                        "the driver ended before layer " + layer + ": " + Files.readString(Path.of(out + ".err")));
             }
         } finally {
             driver.destroyForcibly().onExit().join();

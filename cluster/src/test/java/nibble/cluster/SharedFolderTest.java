@@ -26,7 +26,9 @@ class SharedFolderTest {
     Path temp;
 
     private SharedFolder folder(String scheme) {
-        return new SharedFolder(scheme + ":" + temp.resolve("shared"));
+        SharedFolder shared = new SharedFolder(scheme + ":" + temp.resolve("shared"));
+        shared.make();
+        return shared;
     }
 
     private static void write(OutputStream to, char of) throws IOException {
@@ -82,6 +84,24 @@ class SharedFolderTest {
         assertThat(shared.count("name")).isEqualTo(1);
         assertThat(temp.resolve("shared").toFile().list((_, name) -> !name.endsWith(".crc")))
                 .containsExactly("name");
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"file", ObjectStore.SCHEME})
+    void a_task_that_outlives_its_command_leaves_nothing(String scheme) {
+        SharedFolder shared = folder(scheme);
+
+        assertThatThrownBy(() -> shared.write("name", "app-1", to -> {
+                    shared.deleteAll();
+                    write(to, 'a');
+                }))
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining("the command that made it has ended");
+        assertThatThrownBy(() -> shared.write("name", "app-1", to -> write(to, 'a')))
+                .isInstanceOf(UncheckedIOException.class)
+                .hasMessageContaining("the command that made it has ended");
+
+        assertThat(temp).isEmptyDirectory();
     }
 
     @Test

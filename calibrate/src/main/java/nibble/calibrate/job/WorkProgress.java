@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Supplier;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.files.output.StopSignal;
 import nibble.files.output.StoppedException;
@@ -89,6 +90,17 @@ public final class WorkProgress {
         endStage();
         stage = next;
         listener.stageStarted(layer, next);
+    }
+
+    /** Runs a task as a stage inside the one at hand. */
+    public <T> T during(Stage inner, Supplier<T> task) {
+        Stage around = stage;
+        stage(inner);
+        T result = task.get();
+        if (around != null) {
+            stage(around);
+        }
+        return result;
     }
 
     void endStage() {

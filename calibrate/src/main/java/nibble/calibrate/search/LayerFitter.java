@@ -6,12 +6,14 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.TreeMap;
-import java.util.function.Function;
+import java.util.function.Supplier;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.search.ScaleSearch.Choice;
+import nibble.calibrate.search.ScaleSearch.Magnitudes;
 import nibble.calibrate.stream.ExpertTokens;
+import nibble.calibrate.stream.LinearInputs;
 import nibble.calibrate.stream.PairedStream;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Experts;
@@ -19,6 +21,7 @@ import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.LayerNorm;
+import nibble.engine.backend.Streams;
 import nibble.engine.backend.Workers;
 import nibble.engine.quantize.ExpertTurns;
 import nibble.engine.quantize.FitSteps;
@@ -78,7 +81,13 @@ public final class LayerFitter {
                         soFar,
                         columns,
                         tokens -> progress.forwarded(tokens, Work.pairedPass(config, pair, tokens)))) {
-                    fitted = fit(pair, source, scales, _ -> moments, made, linears);
+                    fitted = fit(
+                            pair,
+                            source,
+                            scales,
+                            (names, use) -> names.forEach(name -> use.accept(name, moments)),
+                            made,
+                            linears);
                 }
                 progress.stage(Stage.FORWARD);
                 List<DecoderLayer> layers = layers(source, scales, made, original, placed);
@@ -122,38 +131,30 @@ public final class LayerFitter {
             PlacedLinears placed,
             HeldOutGuard guard) {
         Experts experts = config.experts(source.layer()).orElseThrow();
-        ExpertTokens counted = new ExpertTokens(config, experts, stream.tokens());
+        Supplier<ExpertTokens> tokens = () -> new ExpertTokens(config, experts, stream.tokens());
+        ExpertTokens counted = tokens.get();
         for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
-            ExpertTokens tokens =
-                    input == LinearInput.GATE_UP ? counted : new ExpertTokens(config, experts, stream.tokens());
             List<DecoderLayer> before = layers(source, scales, made, original, placed);
             List<FittedPair> fitted = new ArrayList<>();
-            List<List<Expert>> turns = ExpertTurns.of(config, experts.all(), input);
-            for (List<Expert> turn : turns) {
-                boolean last = turn == turns.getLast();
-                progress.stage(Stage.MOMENTS);
-                Map<Expert, PairedMoments> moments = stream.expertMoments(
-                        input,
-                        original,
-                        before,
-                        turn,
-                        tokens,
-                        last && input == LinearInput.DOWN,
-                        more -> progress.forwarded(last ? more : 0, 0));
-                try {
-                    for (ScalePair pair : ScalePair.of(source.names(), source.parallel())) {
-                        if (pair.input() == input && (input == LinearInput.GATE_UP || turn.contains(pair.expert()))) {
-                            fitted.add(fit(
-                                    pair,
-                                    source,
-                                    scales,
-                                    name -> Objects.requireNonNull(moments.get(name.expert())),
-                                    made,
-                                    linears));
+            List<ScalePair> all = ScalePair.of(source.names(), source.parallel()).stream()
+                    .filter(pair -> pair.input() == input)
+                    .toList();
+            List<List<Expert>> turns =
+                    ExpertTurns.of(config, experts.all(), input, Streams.PAIR.moments(), stream.expertElements());
+            ExpertMoments moments = new ExpertMoments(stream, input, original, before, progress);
+            if (input == LinearInput.GATE_UP && turns.size() > 1) {
+                // One scale serves all, so each thing that is asked of all takes all turns.
+                fitted.add(fit(all.getFirst(), source, scales, moments.inTurns(turns, tokens), made, linears));
+            } else {
+                counted = tokens.get();
+                for (List<Expert> turn : turns) {
+                    moments.with(turn, counted, turn == turns.getLast(), inputs -> {
+                        for (ScalePair pair : all) {
+                            if (input == LinearInput.GATE_UP || turn.contains(pair.expert())) {
+                                fitted.add(fit(pair, source, scales, inputs, made, linears));
+                            }
                         }
-                    }
-                } finally {
-                    moments.values().forEach(PairedMoments::close);
+                    });
                 }
             }
             progress.stage(Stage.FORWARD);
@@ -193,12 +194,21 @@ public final class LayerFitter {
             ScalePair pair,
             LayerSource source,
             PairScales scales,
-            Function<LayerLinear, PairedMoments> inputs,
+            LinearInputs<PairedMoments> inputs,
             Map<LayerLinear, QuantizedLinear> made,
             Map<LayerLinear, QuantizationReport.Linear> reports) {
         progress.stage(Stage.SCALE_SEARCH);
+        List<LayerLinear> readers = pair.readers(source.names());
+        Map<Expert, Magnitudes> magnitudes = new TreeMap<>();
+        inputs.forEach(
+                readers,
+                (name, moments) -> magnitudes.computeIfAbsent(name.expert(), _ -> Magnitudes.of(moments.input())));
         Choice choice = scaleSearch.search(
-                pair, source, name -> inputs.apply(name).input(), linear -> progress.add(Work.product(linear)));
+                pair,
+                source,
+                (names, use) -> inputs.forEach(names, (name, moments) -> use.accept(name, moments.input())),
+                name -> Objects.requireNonNull(magnitudes.get(name.expert())),
+                linear -> progress.add(Work.product(linear)));
         scales.set(pair, choice.scales());
         LayerLinear producer = pair.producer(source.names());
         if (producer != null) {
@@ -208,9 +218,8 @@ public final class LayerFitter {
         }
         progress.stage(Stage.ROUNDING);
         Map<LayerLinear, Double> losses = new TreeMap<>();
-        for (LayerLinear name : pair.readers(source.names())) {
+        inputs.forEach(readers, (name, moments) -> {
             LinearQuantizer linear = source.linear(name);
-            PairedMoments moments = inputs.apply(name);
             long tokens = moments.input().rows();
             Fitted fitted = linear.fit(scales.basis(name), moments, steps);
             made.put(name, fitted.linear());
@@ -237,9 +246,9 @@ public final class LayerFitter {
                                     false)));
             losses.put(name, fitted.loss() * tokens);
             progress.add(Work.fit(linear, spec, steps));
-        }
+        });
         String label = pair.label(config.architecture(), source.names());
-        return new FittedPair(pair, label, pair.readers(source.names()), choice, losses);
+        return new FittedPair(pair, label, readers, choice, losses);
     }
 
     private static double relative(double loss, double size) {

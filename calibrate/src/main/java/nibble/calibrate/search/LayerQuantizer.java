@@ -5,8 +5,10 @@ import java.util.Arrays;
 import java.util.Collection;
 import java.util.Comparator;
 import java.util.EnumSet;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
@@ -15,15 +17,17 @@ import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
 import nibble.calibrate.search.ScaleSearch.Choice;
-import nibble.calibrate.stream.LayerStatistics;
+import nibble.calibrate.search.ScaleSearch.Magnitudes;
+import nibble.calibrate.stream.LayerInputs;
+import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.engine.backend.Workers;
 import nibble.engine.quantize.Basis;
 import nibble.engine.quantize.Clip;
-import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.QuantizedLinear;
@@ -65,30 +69,59 @@ public final class LayerQuantizer {
     }
 
     /** Rounds plainly; output errors are reported where there are statistics. */
-    public Outcome round(LayerSource source, @Nullable LayerStatistics statistics) {
+    public Outcome round(LayerSource source, @Nullable LayerInputs inputs) {
         progress.stage(Stage.ROUNDING);
         PairScales ones = new PairScales(source, tie);
+        Plain plain = inputs == null ? null : Plain.of(source, inputs);
         Map<LayerLinear, Prepared> prepared = new TreeMap<>();
         for (LayerLinear linear : source.names()) {
-            double loss = statistics == null
-                    ? 0
-                    : sum(source.linear(linear).errors(Basis.ORIGINAL, null, input(statistics, linear)));
+            double loss = plain == null ? 0 : plain.losses.getOrDefault(linear, 0.0);
             prepared.put(linear, new Prepared(ones.basis(linear), null, new float[0], loss));
         }
-        return finish(source, ones, prepared, statistics, losses(prepared), List.of());
+        return finish(source, ones, prepared, plain, inputs == null ? null : inputs.experts(), List.of());
     }
 
-    public Outcome quantize(LayerSource source, LayerStatistics statistics) {
+    /**
+     * What plain rounding leaves.
+     *
+     * @param losses output error of each linear against the original
+     * @param sizes of the output that they are relative to
+     * @param magnitudes of the inputs
+     */
+    private record Plain(
+            Map<LayerLinear, Double> losses, Map<LayerLinear, Double> sizes, Map<Input, Magnitudes> magnitudes) {
+        private record Input(LinearInput input, Expert expert) {
+            static Input of(LayerLinear linear) {
+                return new Input(linear.input(), linear.expert());
+            }
+        }
+
+        static Plain of(LayerSource source, LayerInputs inputs) {
+            Plain plain = new Plain(new TreeMap<>(), new TreeMap<>(), new HashMap<>());
+            inputs.forEach(source.names(), (name, input) -> {
+                LinearQuantizer linear = source.linear(name);
+                plain.losses.put(name, sum(linear.errors(Basis.ORIGINAL, null, input)));
+                plain.sizes.put(name, linear.outputSize(input));
+                plain.magnitudes.computeIfAbsent(Input.of(name), _ -> Magnitudes.of(input));
+            });
+            return plain;
+        }
+
+        Magnitudes magnitudes(LayerLinear linear) {
+            return Objects.requireNonNull(magnitudes.get(Input.of(linear)));
+        }
+    }
+
+    /** Quantizes by the statistics of the inputs. */
+    public Outcome quantize(LayerSource source, LayerInputs inputs) {
         progress.stage(Stage.SCALE_SEARCH);
         PairScales scales = new PairScales(source, tie);
-        Map<LayerLinear, Double> rounded = new TreeMap<>();
-        for (LayerLinear linear : source.names()) {
-            rounded.put(linear, sum(source.linear(linear).errors(Basis.ORIGINAL, null, input(statistics, linear))));
-        }
+        Plain plain = Plain.of(source, inputs);
+        Map<LayerLinear, Double> rounded = plain.losses;
         Map<ScalePair, Choice> choices = new TreeMap<>();
         for (ScalePair pair : pairs(source)) {
             Choice choice = scaleSearch.search(
-                    pair, source, name -> input(statistics, name), linear -> progress.add(Work.product(linear)));
+                    pair, source, inputs, plain::magnitudes, linear -> progress.add(Work.product(linear)));
             choices.put(pair, choice);
             scales.set(pair, choice.scales());
         }
@@ -96,13 +129,13 @@ public final class LayerQuantizer {
         progress.stage(Stage.CLIP_SEARCH);
         Set<ScalePair> takenBack = new TreeSet<>();
         Map<LayerLinear, Prepared> prepared = new TreeMap<>();
-        prepare(source, source.names(), scales, statistics, prepared);
+        prepare(source, source.names(), scales, inputs, prepared);
         for (ScalePair worse = worse(source, prepared, rounded, choices, takenBack);
                 worse != null;
                 worse = worse(source, prepared, rounded, choices, takenBack)) {
             takenBack.add(worse);
             scales.reset(worse);
-            prepare(source, touched(worse, source), scales, statistics, prepared);
+            prepare(source, touched(worse, source), scales, inputs, prepared);
         }
 
         progress.stage(Stage.ROUNDING);
@@ -120,7 +153,7 @@ public final class LayerQuantizer {
                     sum(rounded, pair, source),
                     fallback));
         });
-        return finish(source, scales, prepared, statistics, rounded, reports);
+        return finish(source, scales, prepared, plain, inputs.experts(), reports);
     }
 
     private static List<ScalePair> pairs(LayerSource source) {
@@ -142,16 +175,15 @@ public final class LayerQuantizer {
             LayerSource source,
             Collection<LayerLinear> names,
             PairScales scales,
-            LayerStatistics statistics,
+            LayerInputs inputs,
             Map<LayerLinear, Prepared> prepared) {
-        for (LayerLinear name : names) {
+        inputs.forEach(names, (name, input) -> {
             LinearQuantizer linear = source.linear(name);
             Basis basis = scales.basis(name);
-            InputStatistics input = input(statistics, name);
             double[] plain = linear.errors(basis, null, input);
             if (!CLIPPED.contains(name.linear())) {
                 prepared.put(name, new Prepared(basis, null, new float[0], sum(plain)));
-                continue;
+                return;
             }
             Clip clip = linear.clip(basis, input);
             double[] clipped = linear.errors(basis, clip.limits(), input);
@@ -166,7 +198,7 @@ public final class LayerQuantizer {
             }
             prepared.put(name, new Prepared(basis, clip.limits(), clip.shares(), sum(plain)));
             progress.add(Work.clip(linear, spec));
-        }
+        });
     }
 
     /** A pair whose scale must be taken back, since its readers, or those its rows produce for, got worse; or null. */
@@ -211,8 +243,8 @@ public final class LayerQuantizer {
             LayerSource source,
             PairScales scales,
             Map<LayerLinear, Prepared> prepared,
-            @Nullable LayerStatistics statistics,
-            Map<LayerLinear, Double> rounded,
+            @Nullable Plain plain,
+            QuantizationReport.@Nullable Experts experts,
             List<QuantizationReport.Pair> pairs) {
         Map<LayerLinear, QuantizedLinear> linears = new TreeMap<>();
         List<QuantizationReport.Linear> reports = new ArrayList<>();
@@ -221,10 +253,10 @@ public final class LayerQuantizer {
             linears.put(name, linear.quantize(ready.basis, ready.limits));
             Double relative = null;
             Double rtn = null;
-            if (statistics != null) {
-                double size = linear.outputSize(input(statistics, name));
+            if (plain != null) {
+                double size = plain.sizes.getOrDefault(name, 0.0);
                 relative = size == 0 ? 0 : ready.loss / size;
-                rtn = size == 0 ? 0 : rounded.getOrDefault(name, 0.0) / size;
+                rtn = size == 0 ? 0 : plain.losses.getOrDefault(name, 0.0) / size;
             }
             reports.add(new QuantizationReport.Linear(
                     source.label(name),
@@ -249,14 +281,7 @@ public final class LayerQuantizer {
                 scales.innerNorms(),
                 scales.foldedVectors(),
                 scales.router());
-        return new Outcome(
-                layer,
-                new QuantizationReport.Layer(
-                        source.layer(), List.copyOf(reports), pairs, statistics == null ? null : statistics.experts()));
-    }
-
-    private static InputStatistics input(LayerStatistics statistics, LayerLinear linear) {
-        return statistics.of(linear.input(), linear.expert());
+        return new Outcome(layer, new QuantizationReport.Layer(source.layer(), List.copyOf(reports), pairs, experts));
     }
 
     private static double sum(double[] values) {

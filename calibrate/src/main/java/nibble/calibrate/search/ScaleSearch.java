@@ -3,11 +3,13 @@ package nibble.calibrate.search;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import nibble.calibrate.stream.LinearInputs;
 import nibble.checkpoint.model.LayerLinear;
 import nibble.engine.backend.Workers;
 import nibble.engine.quantize.InputStatistics;
@@ -49,6 +51,17 @@ public final class ScaleSearch {
      */
     record ReaderLoss(double loss, double identityLoss) {}
 
+    /**
+     * Mean magnitudes of an input.
+     *
+     * @param rows tokens that they are of
+     */
+    record Magnitudes(double[] meanAbsolute, double rows) {
+        static Magnitudes of(InputStatistics input) {
+            return new Magnitudes(input.meanAbsolute(), input.rows());
+        }
+    }
+
     ScaleSearch(HeadTie tie, Workers workers) {
         this.tie = tie;
         this.workers = workers;
@@ -58,15 +71,17 @@ public final class ScaleSearch {
      * Searches on the original weights, whatever the other pairs chose.
      *
      * @param inputs statistics of what each reader reads
+     * @param magnitudes the same's, the same one where readers share an input
      * @param onCandidate told of each linear under each candidate
      */
     Choice search(
             ScalePair pair,
             LayerSource source,
-            Function<LayerLinear, InputStatistics> inputs,
+            LinearInputs<InputStatistics> inputs,
+            Function<LayerLinear, Magnitudes> magnitudes,
             Consumer<LinearQuantizer> onCandidate) {
         PairScales scales = new PairScales(source, tie);
-        double[] x = meanAbsolute(pair, source, inputs);
+        double[] x = meanAbsolute(pair, source, magnitudes);
         double[] w = meanWeight(pair, source);
         if (pair.equals(ScalePair.VALUE_OUTPUT)) {
             x = tie.mean(x);
@@ -82,10 +97,13 @@ public final class ScaleSearch {
                 tried.stream().map(s -> scales.columns(pair, s)).collect(Collectors.toCollection(ArrayList::new));
         double[] losses = new double[tried.size()];
         Map<LayerLinear, double[]> ofReaders = new TreeMap<>();
-        for (LayerLinear reader : pair.readers(source.names())) {
+        List<LayerLinear> all = pair.readers(source.names());
+        inputs.forEach(all, (reader, input) -> {
             LinearQuantizer linear = source.linear(reader);
-            double[] ofLinear = linear.losses(columns, inputs.apply(reader), () -> onCandidate.accept(linear));
-            ofReaders.put(reader, ofLinear);
+            ofReaders.put(reader, linear.losses(columns, input, () -> onCandidate.accept(linear)));
+        });
+        for (LayerLinear reader : all) {
+            double[] ofLinear = Objects.requireNonNull(ofReaders.get(reader));
             for (int i = 0; i < losses.length; i++) {
                 losses[i] += ofLinear[i];
             }
@@ -97,21 +115,20 @@ public final class ScaleSearch {
         }
         int best = best(losses);
         Map<LayerLinear, ReaderLoss> readers = new TreeMap<>();
-        ofReaders.forEach((reader, all) -> readers.put(reader, new ReaderLoss(all[best], all[0])));
+        ofReaders.forEach((reader, each) -> readers.put(reader, new ReaderLoss(each[best], each[0])));
         return new Choice(CANDIDATES.get(best), tried.get(best), losses[best], losses[0], readers);
     }
 
     /** Mean magnitude of each channel, over the tokens of all readers' inputs. */
-    private static double[] meanAbsolute(
-            ScalePair pair, LayerSource source, Function<LayerLinear, InputStatistics> inputs) {
-        List<InputStatistics> distinct =
+    private static double[] meanAbsolute(ScalePair pair, LayerSource source, Function<LayerLinear, Magnitudes> inputs) {
+        List<Magnitudes> distinct =
                 pair.readers(source.names()).stream().map(inputs).distinct().toList();
         if (distinct.size() == 1) {
             return distinct.getFirst().meanAbsolute();
         }
         double[] mean = new double[distinct.getFirst().meanAbsolute().length];
-        double rows = distinct.stream().mapToDouble(InputStatistics::rows).sum();
-        for (InputStatistics input : distinct) {
+        double rows = distinct.stream().mapToDouble(Magnitudes::rows).sum();
+        for (Magnitudes input : distinct) {
             double[] own = input.meanAbsolute();
             for (int i = 0; i < mean.length; i++) {
                 mean[i] += own[i] * (input.rows() / rows);

@@ -216,6 +216,65 @@ public final class CalibrationStream implements AutoCloseable {
         }
     }
 
+    /**
+     * Does what {@link #advance} does, and keeps what goes into the MLP half of the layer, whose attention and MLP do
+     * not read one norm.
+     *
+     * @return what is kept, for {@link #useKept}; the caller closes it
+     */
+    List<ActivationStore> advanceKeeping(List<DecoderLayer> layer, LayerStatistics statistics, LongConsumer onTokens) {
+        List<ActivationStore> kept = new ArrayList<>();
+        try {
+            for (Member member : members) {
+                member.backend().makeCurrent();
+                kept.add(member.backend().hostStore());
+            }
+            for (int i = 0; i < batches.size(); i++) {
+                DecoderLayer weights = layer.get(member(i));
+                Member member = places.get(i).member();
+                ActivationStore into = kept.get(member(i));
+                use(i, true, (forward, hidden, sequences) -> {
+                    forward.attention(weights, hidden, sequences, statistics);
+                    Matrix copy = member.backend().allocate(hidden.rows(), hidden.columns());
+                    member.backend().copyRows(hidden, 0, hidden.rows(), copy, 0);
+                    into.add(copy);
+                    forward.mlp(weights, hidden, statistics);
+                });
+                if (part(i + 1) != part(i)) {
+                    statistics.endPart();
+                }
+                onTokens.accept(tokens(i));
+            }
+            return kept;
+        } catch (RuntimeException | Error e) {
+            closeKept(kept);
+            throw e;
+        }
+    }
+
+    /** Lends a batch of what was kept. */
+    void useKept(List<ActivationStore> kept, int batch, Use use) {
+        Place place = places.get(batch);
+        ActivationStore store = kept.get(place.number());
+        place.member().backend().makeCurrent();
+        use.of(
+                place.member().forward(),
+                store.borrow(place.index()),
+                batches.get(batch).sequences().size());
+        store.giveBack(place.index(), false);
+    }
+
+    Backend backend(int batch) {
+        return places.get(batch).member().backend();
+    }
+
+    void closeKept(List<ActivationStore> kept) {
+        for (int i = kept.size() - 1; i >= 0; i--) {
+            members.get(i).backend().makeCurrent();
+            kept.get(i).close();
+        }
+    }
+
     /** Where a batch lies among the devices. */
     int member(int batch) {
         return places.get(batch).number();

@@ -12,6 +12,7 @@ import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
+import nibble.engine.forward.Taps;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
@@ -195,7 +196,7 @@ public final class HeldBackStream {
             DecoderLayer layer = layers.get(stream.member(i));
             stream.use(i, true, (forward, hidden, sequences) -> {
                 if (attention) {
-                    forward.attention(layer, hidden, sequences);
+                    forward.attention(layer, hidden, sequences, Taps.NONE);
                 } else {
                     forward.mlp(layer, hidden, sequences);
                 }

@@ -1,11 +1,14 @@
 package nibble.calibrate.stream;
 
+import java.util.Collection;
 import java.util.HashMap;
 import java.util.Map;
+import java.util.function.BiConsumer;
 import nibble.calibrate.job.ProgressListener.Stage;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.WorkProgress;
 import nibble.checkpoint.model.Expert;
+import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
@@ -16,7 +19,7 @@ import nibble.engine.tensor.Matrix;
 import org.jspecify.annotations.Nullable;
 
 /** Holds statistics of the inputs of a layer's linears over all calibration tokens. Owns the statistics. */
-public final class LayerStatistics implements Taps, AutoCloseable {
+public final class LayerStatistics implements Taps, LayerInputs {
     private final QuantizationDevices devices;
     private final WorkProgress progress;
     private final Map<Key, InputStatistics> inputs = new HashMap<>();
@@ -24,6 +27,8 @@ public final class LayerStatistics implements Taps, AutoCloseable {
     private record Key(LinearInput input, Expert expert) {}
 
     private final @Nullable ExpertTokens experts;
+    /** Whether gates and ups of experts have their statistics elsewhere. */
+    private final boolean gatesElsewhere;
     /** What the experts saw where it was counted elsewhere. */
     private QuantizationReport.@Nullable Experts counted;
 
@@ -38,6 +43,15 @@ public final class LayerStatistics implements Taps, AutoCloseable {
      * @param experts counts the tokens of each expert; null where there are none
      */
     public LayerStatistics(QuantizationDevices devices, WorkProgress progress, @Nullable ExpertTokens experts) {
+        this(devices, progress, experts, false);
+    }
+
+    LayerStatistics(
+            QuantizationDevices devices,
+            WorkProgress progress,
+            @Nullable ExpertTokens experts,
+            boolean gatesElsewhere) {
+        this.gatesElsewhere = gatesElsewhere;
         this.devices = devices;
         this.progress = progress;
         this.experts = experts;
@@ -48,7 +62,12 @@ public final class LayerStatistics implements Taps, AutoCloseable {
         return experts == null ? new int[0] : experts.more(expert, routed, rows);
     }
 
-    /** Returns what the experts saw; null where there are none. */
+    @Override
+    public void forEach(Collection<LayerLinear> linears, BiConsumer<LayerLinear, InputStatistics> use) {
+        linears.forEach(linear -> use.accept(linear, of(linear.input(), linear.expert())));
+    }
+
+    @Override
     public QuantizationReport.@Nullable Experts experts() {
         return experts == null ? counted : experts.report();
     }
@@ -85,6 +104,9 @@ public final class LayerStatistics implements Taps, AutoCloseable {
 
     @Override
     public void tap(LinearInput input, Expert expert, Matrix x) {
+        if (!has(input, expert)) {
+            return;
+        }
         // A clock of its own waits for what came before: with several devices at work they would wait for each other.
         boolean alone = devices.members().size() == 1;
         if (alone) {
@@ -95,6 +117,16 @@ public final class LayerStatistics implements Taps, AutoCloseable {
         if (alone) {
             progress.stage(Stage.FORWARD);
         }
+    }
+
+    /** Returns whether the statistics of an input are here, or must be: gates and ups of experts may be elsewhere. */
+    public boolean has(LinearInput input, Expert expert) {
+        return !gatesElsewhere || !isGate(input, expert);
+    }
+
+    /** Whether it is what gate and up of one of several experts read. */
+    static boolean isGate(LinearInput input, Expert expert) {
+        return input == LinearInput.GATE_UP && expert.isPart();
     }
 
     /** Ends a part of all sums. */

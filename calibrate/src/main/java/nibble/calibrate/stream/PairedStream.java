@@ -14,6 +14,7 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Streams;
+import nibble.engine.forward.Taps;
 import nibble.engine.quantize.PairedMoments;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
@@ -110,6 +111,11 @@ public final class PairedStream implements AutoCloseable {
     /** Returns the backends that hold both streams: the same batches of either on the same device. */
     public List<Backend> backends() {
         return devices.members();
+    }
+
+    /** Returns how many elements moments of gates and ups of a layer's experts may have together. */
+    public long expertElements() {
+        return devices.expertElements(config, Streams.PAIR);
     }
 
     /** Returns how many tokens moments are of. */
@@ -298,7 +304,8 @@ public final class PairedStream implements AutoCloseable {
         heldBack.ifPresent(held -> held.attention(fp, made));
         for (int i = 0; i < quantized.size(); i++) {
             DecoderLayer layer = made.get(quantized.member(i));
-            quantized.use(i, true, (forward, hidden, sequences) -> forward.attention(layer, hidden, sequences));
+            quantized.use(
+                    i, true, (forward, hidden, sequences) -> forward.attention(layer, hidden, sequences, Taps.NONE));
         }
     }
 

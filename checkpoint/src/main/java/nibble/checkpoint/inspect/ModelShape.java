@@ -138,41 +138,27 @@ public record ModelShape(
                                     4096,
                                     "truncate",
                                     false)),
-            new ModelShape("deepseek-v3", 7168, 18432, 61, 128, 128, 129_280, 163_840)
+            deepseek("deepseek-v2", 5120, 12288, 60, 102_400, 0.707)
+                    .of("DeepseekV2ForCausalLM", "deepseek_v2")
+                    .with("n_routed_experts", 160)
+                    .with("n_shared_experts", 2)
+                    .with("num_experts_per_tok", 6)
+                    .with("moe_intermediate_size", 1536)
+                    .with("first_k_dense_replace", 1)
+                    .with("topk_method", "group_limited_greedy")
+                    .with("topk_group", 3)
+                    .with("norm_topk_prob", false)
+                    .with("routed_scaling_factor", 16.0),
+            deepseek("deepseek-v3", 7168, 18432, 61, 129_280, 1.0)
                     .of("DeepseekV3ForCausalLM", "deepseek_v3")
-                    .with("q_lora_rank", 1536)
-                    .with("kv_lora_rank", 512)
-                    .with("qk_nope_head_dim", 128)
-                    .with("qk_rope_head_dim", 64)
-                    .with("v_head_dim", 128)
                     .with("n_routed_experts", 256)
                     .with("n_shared_experts", 1)
                     .with("num_experts_per_tok", 8)
                     .with("moe_intermediate_size", 2048)
                     .with("first_k_dense_replace", 3)
-                    .with("n_group", 8)
                     .with("topk_group", 4)
                     .with("norm_topk_prob", true)
-                    .with("routed_scaling_factor", 2.5)
-                    .with("rms_norm_eps", 1e-6)
-                    .with("rope_theta", 10_000)
-                    .with(
-                            "rope_scaling",
-                            Map.of(
-                                    "rope_type",
-                                    "yarn",
-                                    "factor",
-                                    40.0,
-                                    "original_max_position_embeddings",
-                                    4096,
-                                    "beta_fast",
-                                    32,
-                                    "beta_slow",
-                                    1,
-                                    "mscale",
-                                    1.0,
-                                    "mscale_all_dim",
-                                    1.0)),
+                    .with("routed_scaling_factor", 2.5),
             new ModelShape("qwen3-30b-a3b", 2048, 6144, 48, 32, 4, 151_936, 40_960)
                     .of("Qwen3MoeForCausalLM", "qwen3_moe")
                     .with("head_dim", 128)
@@ -182,6 +168,37 @@ public record ModelShape(
                     .with("norm_topk_prob", true)
                     .with("rms_norm_eps", 1e-6)
                     .with("rope_theta", 1e6));
+
+    /** Makes what both of DeepSeek's large models have, with the scale of rope's cosines and sines. */
+    private static ModelShape deepseek(
+            String name, int hiddenSize, int intermediateSize, int layers, int vocabularySize, double scale) {
+        return new ModelShape(name, hiddenSize, intermediateSize, layers, 128, 128, vocabularySize, 163_840)
+                .with("q_lora_rank", 1536)
+                .with("kv_lora_rank", 512)
+                .with("qk_nope_head_dim", 128)
+                .with("qk_rope_head_dim", 64)
+                .with("v_head_dim", 128)
+                .with("n_group", 8)
+                .with("rms_norm_eps", 1e-6)
+                .with("rope_theta", 10_000)
+                .with(
+                        "rope_scaling",
+                        Map.of(
+                                "rope_type",
+                                "yarn",
+                                "factor",
+                                40.0,
+                                "original_max_position_embeddings",
+                                4096,
+                                "beta_fast",
+                                32,
+                                "beta_slow",
+                                1,
+                                "mscale",
+                                scale,
+                                "mscale_all_dim",
+                                scale));
+    }
 
     /** Makes the shape of a Llama. */
     public ModelShape(

@@ -136,6 +136,7 @@ final class PlanCommand implements Callable<Integer> {
      * @param heapBytes the heap of this JVM allows for these
      * @param expertsOnHost whether routed experts stay on the host, and come to the device for each product; that takes
      *     time beside the estimate
+     * @param expertTurns in which a device makes moments of gates and ups of experts, or 0
      * @param inputBytes fp16 tensors read; null where only a config is at hand
      */
     record Plan(
@@ -150,6 +151,7 @@ final class PlanCommand implements Callable<Integer> {
             long heapBytes,
             long peakDeviceBytes,
             boolean expertsOnHost,
+            int expertTurns,
             long calibrationTokens,
             int steps,
             boolean movesCodes,
@@ -235,6 +237,7 @@ final class PlanCommand implements Callable<Integer> {
                 heap,
                 estimate.peakDeviceBytes(),
                 estimate.expertsOnHost(),
+                estimate.expertTurns(),
                 cost.calibrationTokens() == 0 ? 0 : (long) samples * calibration.sequenceLength(options.method()),
                 options.steps(),
                 options.movesCodes(),
@@ -272,6 +275,7 @@ final class PlanCommand implements Callable<Integer> {
             long peakHostBytes,
             long peakDeviceBytes,
             boolean expertsOnHost,
+            int expertTurns,
             double flopsPerSecond,
             double seconds,
             double stepSeconds,
@@ -295,7 +299,7 @@ final class PlanCommand implements Callable<Integer> {
                     (cost.flops() - cost.tuningFlops()) * (1 / rate + 1 / (CPU_BESIDE_PRODUCTS * device.threads))
                             + cost.tuningFlops() * tuningSeconds
                             + (cost.calibrationTokens() == 0 ? 0 : CPU_START_SECONDS);
-            return new Estimate(cost, cost.peakHostBytes(heap), 0, false, rate, seconds, steps, 1);
+            return new Estimate(cost, cost.peakHostBytes(heap), 0, false, 0, rate, seconds, steps, 1);
         }
         QuantizationCost cost = QuantizationCost.onCuda(config, options.method(), spec, fitted, length)
                 .tuned(tuning, true);
@@ -318,6 +322,7 @@ final class PlanCommand implements Callable<Integer> {
                 cost.peakHostBytes(heap) + pinned + CUDA_HOST_BYTES,
                 device,
                 peak.get().expertsOnHost(),
+                peak.get().expertTurns(),
                 rate,
                 start + layers + passes + steps,
                 steps,
@@ -360,6 +365,9 @@ final class PlanCommand implements Callable<Integer> {
         }
         if (plan.expertsOnHost()) {
             rows.add(List.of("  experts stay on the host, and", "come one at a time: longer than below"));
+        }
+        if (plan.expertTurns() > 1) {
+            rows.add(List.of("  gates and ups of experts have moments", "in " + plan.expertTurns() + " turns"));
         }
         if (plan.heapBytes() < plan.neededHeapBytes()) {
             rows.add(List.of(

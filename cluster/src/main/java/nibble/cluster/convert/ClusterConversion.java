@@ -59,6 +59,7 @@ public final class ClusterConversion implements ConversionShare.Supply, AutoClos
             Cluster cluster, ConversionRequest request, Checkpoint source, String shared, ConversionOptions options) {
         SharedFolder folder = new SharedFolder(shared);
         folder.deleteAll();
+        folder.make();
         PartTask task = new PartTask(
                 request,
                 options.maxShardBytes(),

@@ -84,6 +84,7 @@ public final class ClusterLayers implements LayerSupply {
         if (!resume) {
             own.deleteAll();
         }
+        own.make();
         QuantizationReport report;
         try (ClusterLayers supply = new ClusterLayers(cluster, asked.with(own, identity), job, stop)) {
             report = CheckpointQuantizer.assemble(job, out, resume, arithmetic, supply, listener);

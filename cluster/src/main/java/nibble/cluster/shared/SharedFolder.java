@@ -29,6 +29,7 @@ import org.jspecify.annotations.Nullable;
 public record SharedFolder(String uri) implements Serializable {
     private static final String TEMPORARY = ".part-";
     private static final int BUFFER = 1 << 20;
+    private static final int DELETIONS = 10;
 
     /** Writes a file's content. */
     @FunctionalInterface
@@ -65,8 +66,18 @@ public record SharedFolder(String uri) implements Serializable {
         }
     }
 
+    /** Makes the folder, unless it is there. */
+    public void make() {
+        try {
+            files().mkdirs(new Path(uri));
+        } catch (IOException e) {
+            throw failed("", "making", e);
+        }
+    }
+
     /**
-     * Writes a file, if it is not there yet.
+     * Writes a file, if it is not there yet. Where the folder is gone it fails: a task that Spark no longer needs, and
+     * that goes on for a moment, leaves nothing behind a command that ended.
      *
      * @param attempt a name that no other writer has
      */
@@ -78,11 +89,12 @@ public record SharedFolder(String uri) implements Serializable {
                 return;
             }
             if (files.hasPathCapability(whole, CommonPathCapabilities.ABORTABLE_STREAM)) {
-                fill(files, whole, content, FSDataOutputStream::abort);
+                fill(files, files.create(whole, true), content, FSDataOutputStream::abort);
                 return;
             }
             Path own = path(name + TEMPORARY + attempt);
-            fill(files, own, content, out -> {
+            requireFolder(files);
+            fill(files, files.createFile(own).overwrite(true).build(), content, out -> {
                 out.close();
                 files.delete(own, false);
             });
@@ -98,12 +110,12 @@ public record SharedFolder(String uri) implements Serializable {
         void of(FSDataOutputStream unfinished) throws IOException;
     }
 
-    private static void fill(FileSystem files, Path to, Content content, Drop drop) throws IOException {
-        FSDataOutputStream out = files.create(to, true);
+    private void fill(FileSystem files, FSDataOutputStream out, Content content, Drop drop) throws IOException {
         try {
             OutputStream buffered = new BufferedOutputStream(out, BUFFER);
             content.write(buffered);
             buffered.flush();
+            requireFolder(files);
         } catch (IOException | RuntimeException | Error e) {
             try {
                 drop.of(out);
@@ -113,6 +125,12 @@ public record SharedFolder(String uri) implements Serializable {
             throw e;
         }
         out.close();
+    }
+
+    private void requireFolder(FileSystem files) throws IOException {
+        if (!files.exists(new Path(uri))) {
+            throw new FileNotFoundException("the folder is gone: the command that made it has ended");
+        }
     }
 
     /** Renames a file, unless another writer was first: file systems say that by an answer or by an exception. */
@@ -199,10 +217,14 @@ public record SharedFolder(String uri) implements Serializable {
         }
     }
 
-    /** Deletes the folder with all that is in it. */
+    /** Deletes the folder with all that is in it; again where a task still began a file meanwhile. */
     public void deleteAll() {
+        Path folder = new Path(uri);
         try {
-            files().delete(new Path(uri), true);
+            FileSystem files = files();
+            for (int i = 0; i < DELETIONS && files.exists(folder); i++) {
+                files.delete(folder, true);
+            }
         } catch (IOException e) {
             throw failed("", "deleting", e);
         }

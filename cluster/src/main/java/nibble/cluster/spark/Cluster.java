@@ -125,15 +125,24 @@ public final class Cluster implements AutoCloseable {
         conf.set(EXECUTOR_OPTIONS, (options + " " + conf.get(EXECUTOR_OPTIONS, "")).strip());
     }
 
+    /** Returns Spark's context, which ends by itself where the cluster's master does not answer for a minute. */
+    private JavaSparkContext connected() {
+        if (spark.sc().isStopped()) {
+            throw new ClusterException("the cluster " + spark.getConf().get("spark.master")
+                    + " cannot be reached: its master does not answer; check --master, and whether the master runs");
+        }
+        return spark;
+    }
+
     /** Returns how many tasks the executors run at a time, as far as Spark knows. */
     public int slots() {
-        return Math.max(1, spark.defaultParallelism() / spark.getConf().getInt("spark.task.cpus", 1));
+        return Math.max(1, connected().defaultParallelism() / spark.getConf().getInt("spark.task.cpus", 1));
     }
 
     /** Returns how many tasks the executors that are there now run at a time; others may come. */
     public int slotsNow() {
         // The driver counts as one.
-        int executors = spark.sc().statusTracker().getExecutorInfos().length - 1;
+        int executors = connected().sc().statusTracker().getExecutorInfos().length - 1;
         if (executors < 1 || !spark.getConf().contains("spark.executor.cores")) {
             return slots();
         }
@@ -157,11 +166,9 @@ public final class Cluster implements AutoCloseable {
             return;
         }
         BlockingQueue<Event<R>> events = new LinkedBlockingQueue<>();
+        RDD<T> parts = rdd(inputs, alone);
         String group = "nibble-" + groups.incrementAndGet();
-        Thread.ofPlatform()
-                .daemon()
-                .name(group)
-                .start(() -> events.add(submit(group, name, rdd(inputs, alone), task, events)));
+        Thread.ofPlatform().daemon().name(group).start(() -> events.add(submit(group, name, parts, task, events)));
         try {
             await(name, events, done);
         } catch (RuntimeException | Error e) {
@@ -197,7 +204,7 @@ public final class Cluster implements AutoCloseable {
 
     /** Spark starts second attempts of all tasks but those of a barrier stage, which dynamic allocation cannot have. */
     private <T> RDD<T> rdd(List<T> inputs, boolean alone) {
-        RDD<T> rdd = spark.parallelize(inputs, inputs.size()).rdd();
+        RDD<T> rdd = connected().parallelize(inputs, inputs.size()).rdd();
         return alone && !spark.getConf().getBoolean("spark.dynamicAllocation.enabled", false)
                 ? rdd.barrier().mapPartitions(new Same<>(), true, rdd.elementClassTag())
                 : rdd;

@@ -380,12 +380,12 @@ public final class GgufExporter {
     }
 
     private List<GgufItem> latent(LinearModule module, int layer) {
-        return new LatentTensors(config, mix, isExact(), tensors)
+        return new LatentTensors(config, mix, isExact(), tensors, importance)
                 .of(
                         module,
                         layer,
                         sources(module, layer),
                         () -> rows(module, layer),
-                        (type, shape, from) -> body(module, layer, type, shape, null, from));
+                        (type, shape, columns, from) -> body(module, layer, type, shape, columns, from));
     }
 }

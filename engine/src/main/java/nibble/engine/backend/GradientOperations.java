@@ -88,6 +88,12 @@ public interface GradientOperations {
     /** Does what {@link LayerOperations#rmsNormHeads} does, with a gain that is tuned. */
     void rmsNormHeads(Matrix x, Parameter gain, double epsilon);
 
+    /**
+     * Takes the mean of each row from it. The gradient of this is the same, so a norm that subtracts the mean is this
+     * before {@link #rmsNorm}, and this behind the other's gradient.
+     */
+    void center(Matrix x);
+
     /** Computes {@code dx[t, k] = Σ_i Σ_n dy_i[t, n] weight_i[n, k]}, for linears that share their input. */
     void linears(List<Weight> weights, List<Matrix> dys, Matrix dx);
 

@@ -3,6 +3,7 @@ package nibble.engine.backend;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.IntFunction;
+import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.quantize.PairedMoments;
@@ -23,6 +24,11 @@ public interface QuantizationDevices extends AutoCloseable {
 
     /** Does what {@link Backend#pairedMoments} does; rows to add may lie on any member. */
     PairedMoments pairedMoments(int columns, int residual);
+
+    /** Does what {@link Backend#expertElements} does. */
+    default long expertElements(ModelConfig config, Streams streams) {
+        return members().getFirst().expertElements(config, streams);
+    }
 
     /** Does what {@link Backend#quantizer} does, with the weight placed on each member. */
     LinearQuantizer quantizer(List<? extends Weight> placed, DenseWeight original, Path file, QuantizationSpec spec);

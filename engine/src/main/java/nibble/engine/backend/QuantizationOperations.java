@@ -2,6 +2,7 @@ package nibble.engine.backend;
 
 import java.nio.file.Path;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.engine.quantize.ExpertTurns;
 import nibble.engine.quantize.InputStatistics;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.quantize.PairedMoments;
@@ -50,6 +51,11 @@ public interface QuantizationOperations extends Matrices {
      * @param residual features of the residual stream that the linear adds to, for o_proj and down_proj; else 0
      */
     PairedMoments pairedMoments(int columns, int residual);
+
+    /** Returns how many elements moments of gates and ups of a layer's experts may have together. */
+    default long expertElements(ModelConfig config, Streams streams) {
+        return ExpertTurns.ELEMENTS;
+    }
 
     /**
      * Brings a weight to where this backend computes, for many operations; on the host it stays where it is.

@@ -10,4 +10,9 @@ public enum Streams {
     public int count() {
         return ordinal() + 1;
     }
+
+    /** Returns the matrices of columns by columns in an input's moments: C, and of two streams N of either half. */
+    public int moments() {
+        return this == ONE ? 1 : 3;
+    }
 }

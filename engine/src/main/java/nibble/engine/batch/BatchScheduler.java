@@ -23,6 +23,7 @@ public final class BatchScheduler implements AutoCloseable {
     private final Llama model;
     private final BatchPass pass;
     private final BlockPool pool;
+    private final int contextTokens;
     private final ArrayDeque<RunningText> waiting = new ArrayDeque<>();
     /** In the order of their coming. */
     private final List<RunningText> running = new ArrayList<>();
@@ -44,12 +45,13 @@ public final class BatchScheduler implements AutoCloseable {
         this.options = options;
         this.model = model;
         this.pool = new BlockPool(options.blocks());
-        this.pass = new BatchPass(model, options, contextTokens());
+        this.contextTokens = Math.min(contextTokens(model), pool.blocks() * BatchOptions.BLOCK_TOKENS);
+        this.pass = new BatchPass(model, options, contextTokens);
     }
 
     /** Returns the most ids of a text: what the model was made for, as far as the cache holds it. */
     public int contextTokens() {
-        return Math.min(contextTokens(model), pool.blocks() * BatchOptions.BLOCK_TOKENS);
+        return contextTokens;
     }
 
     /** Returns the most ids of a text in a batch of a model, whatever the cache holds. */

@@ -269,6 +269,12 @@ public final class CudaBackend extends CudaOperations implements Backend {
     }
 
     @Override
+    public long expertElements(ModelConfig config, Streams streams) {
+        return CudaCalibration.expertElements(
+                config, streams, BATCH_TOKENS, card.memory().room());
+    }
+
+    @Override
     public PlacedWeight bring(Weight weight) {
         return linears.bring(weight);
     }

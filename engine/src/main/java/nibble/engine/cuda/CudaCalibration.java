@@ -22,6 +22,9 @@ public final class CudaCalibration {
     /** Workspace of cuBLAS, vectors, losses and codes of one linear, the driver's context. */
     private static final long SMALL_THINGS = 1L << 30;
 
+    /** The part of a card's room that is filled where moments of experts take turns to fit. */
+    private static final double FILLED = 0.9;
+
     private CudaCalibration() {}
 
     /** Of the last layer, which has experts if any has. */
@@ -41,36 +44,73 @@ public final class CudaCalibration {
      * @param room bytes of the card that may be taken in all
      */
     static long beside(ModelConfig config, Streams streams, int batchTokens, long room) {
+        return beside(config, streams, batchTokens, room, expertElements(config, streams, batchTokens, room));
+    }
+
+    private static long beside(ModelConfig config, Streams streams, int batchTokens, long room, long elements) {
         long layer = layer(config, !staysOnHost(config, room));
         return 2 * layer
                 + SMALL_THINGS
                 + switch (streams) {
-                    case ONE -> whileSearching(config, batchTokens);
+                    case ONE -> whileSearching(config, batchTokens, elements);
                     // What is quantized of a layer so far lies there too.
                     case PAIR ->
                         layer
                                 + Math.max(
                                         Math.max(whileAdding(config, batchTokens), whileFitting(config)),
-                                        ofExperts(config, batchTokens));
+                                        ofExperts(config, batchTokens, elements));
                 };
     }
 
+    /**
+     * Returns how many elements moments of gates and ups of experts may have together on a card of so much room: all,
+     * or those of as few turns as let all else fit.
+     */
+    static long expertElements(ModelConfig config, Streams streams, int batchTokens, long room) {
+        int experts = expertsOf(config).size();
+        long all = ExpertTurns.elements(config, expertsOf(config), LinearInput.GATE_UP, streams.moments());
+        if (experts == 0 || beside(config, streams, batchTokens, room, all) <= room) {
+            return all;
+        }
+        // All read the residual stream, so their moments are equally large.
+        long each = all / experts;
+        int together = experts;
+        for (int turns = 2; together > 1; turns++) {
+            together = (experts + turns - 1) / turns;
+            if (beside(config, streams, batchTokens, room, together * each) <= FILLED * room) {
+                break;
+            }
+        }
+        return together * each;
+    }
+
+    private static List<List<Expert>> turns(ModelConfig config, LinearInput input, Streams streams, long elements) {
+        return ExpertTurns.of(config, expertsOf(config), input, streams.moments(), elements);
+    }
+
     /** Moments of all inputs, and what rounds on trial. */
-    private static long whileSearching(ModelConfig config, int batchTokens) {
+    private static long whileSearching(ModelConfig config, int batchTokens, long elements) {
         long moments = 0;
         for (LinearInput input : LinearInput.values()) {
             if (expertsOf(config).isEmpty() || input != LinearInput.GATE_UP && input != LinearInput.DOWN) {
                 moments += CudaInputStatistics.bytes(config.width(input));
             }
         }
-        for (Expert expert : expertsOf(config)) {
-            moments += CudaInputStatistics.bytes(config.width(LinearInput.GATE_UP, expert))
-                    + CudaInputStatistics.bytes(config.width(LinearInput.DOWN, expert));
+        long most = 0;
+        for (List<Expert> turn : turns(config, LinearInput.GATE_UP, Streams.ONE, elements)) {
+            most = Math.max(most, moments(config, LinearInput.GATE_UP, turn));
         }
+        moments += most + moments(config, LinearInput.DOWN, expertsOf(config));
         moments += config.experts()
                 .map(experts -> 2L * batchTokens * experts.chosen() * config.hiddenSize())
                 .orElse(0L);
         return moments + 2 * LayerScratch.columns(config) * batchTokens + scratch(config);
+    }
+
+    private static long moments(ModelConfig config, LinearInput input, List<Expert> experts) {
+        return experts.stream()
+                .mapToLong(expert -> CudaInputStatistics.bytes(config.width(input, expert)))
+                .sum();
     }
 
     /** Moments of one input, a batch inside each of two layers, and what the one lacks of the other. */
@@ -116,10 +156,10 @@ public final class CudaCalibration {
     }
 
     /** Moments of one input of the experts of a turn, which are there together until the last of them is fitted. */
-    private static long ofExperts(ModelConfig config, int batchTokens) {
+    private static long ofExperts(ModelConfig config, int batchTokens, long elements) {
         long most = 0;
         for (LinearInput input : List.of(LinearInput.GATE_UP, LinearInput.DOWN)) {
-            for (List<Expert> turn : ExpertTurns.of(config, expertsOf(config), input)) {
+            for (List<Expert> turn : turns(config, input, Streams.PAIR, elements)) {
                 long moments = 0;
                 long fit = 0;
                 for (Expert expert : turn) {
@@ -172,7 +212,14 @@ public final class CudaCalibration {
                 pinned += stream;
             }
         }
-        return new CalibrationMemory(device, pinned, staysOnHost(config, limit));
+        long elements = expertElements(config, streams, batchTokens, limit);
+        int turns = turns(config, LinearInput.GATE_UP, streams, elements).size();
+        if (turns > 1 && streams == Streams.ONE) {
+            // What goes into the MLPs is kept for the turns.
+            device += 2 * DeviceMemory.rounded(2L * batchTokens * config.hiddenSize());
+            pinned += stream;
+        }
+        return new CalibrationMemory(device, pinned, staysOnHost(config, limit), turns);
     }
 
     /**

@@ -9,6 +9,7 @@ import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.Halves;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.KeyValueCache;
 import nibble.engine.tensor.DecoderLayer;
@@ -49,7 +50,7 @@ public final class Forward implements AutoCloseable {
     private final LatentPass.@Nullable Columns latent;
 
     /** Of models whose rope turns neighbours; null for others. */
-    private final LayerScratch.@Nullable Halves halves;
+    private final @Nullable Halves halves;
 
     private final boolean parallel;
 
@@ -61,7 +62,7 @@ public final class Forward implements AutoCloseable {
         this.heads = AttentionShape.of(config);
         this.rotations = new Rotations(config, backend);
         this.parallel = config.architecture().isParallel();
-        this.halves = config.architecture().turnsNeighbours() ? LayerScratch.Halves.of(config) : null;
+        this.halves = config.architecture().turnsNeighbours() ? Halves.of(config) : null;
         this.latent = config.latent()
                 .map(from -> LatentPass.Columns.of(from, config.heads()))
                 .orElse(null);
@@ -90,7 +91,7 @@ public final class Forward implements AutoCloseable {
      */
     public void layer(DecoderLayer layer, Matrix hidden, int sequences, Taps taps) {
         LayerScratch s = scratch(hidden.rows());
-        attend(layer, hidden, taps, s, () -> attendWhole(layer, s, sequences));
+        attend(layer, hidden, taps, s, () -> attendWhole(layer, s, sequences, taps));
         addBoth(layer, hidden, taps, s);
     }
 
@@ -122,7 +123,7 @@ public final class Forward implements AutoCloseable {
                 yield s.normed;
             }
             case O -> {
-                attend(layer, hidden, Taps.NONE, s, () -> attendWhole(layer, s, sequences));
+                attend(layer, hidden, Taps.NONE, s, () -> attendWhole(layer, s, sequences, Taps.NONE));
                 yield s.intoO;
             }
             case QUERY_LATENT, KEY_VALUE_LATENT -> {
@@ -154,7 +155,7 @@ public final class Forward implements AutoCloseable {
     public void endMlp(DecoderLayer layer, Matrix hidden, int sequences) {
         LayerScratch s = scratch(hidden.rows());
         if (parallel) {
-            attend(layer, hidden, Taps.NONE, s, () -> attendWhole(layer, s, sequences));
+            attend(layer, hidden, Taps.NONE, s, () -> attendWhole(layer, s, sequences, Taps.NONE));
             addAttended(layer, hidden, s);
         }
         addDown(layer, hidden, s);
@@ -164,19 +165,24 @@ public final class Forward implements AutoCloseable {
      * Computes the attention half of {@link #layer}: {@code hidden} is changed in place, but where both halves are
      * added together at the end.
      */
-    public void attention(DecoderLayer layer, Matrix hidden, int sequences) {
+    public void attention(DecoderLayer layer, Matrix hidden, int sequences, Taps taps) {
         if (parallel) {
             return;
         }
         LayerScratch s = scratch(hidden.rows());
-        attend(layer, hidden, Taps.NONE, s, () -> attendWhole(layer, s, sequences));
+        attend(layer, hidden, taps, s, () -> attendWhole(layer, s, sequences, taps));
         addAttended(layer, hidden, s);
     }
 
     /** Computes the MLP half of {@link #layer}: {@code hidden} is changed in place. */
     public void mlp(DecoderLayer layer, Matrix hidden) {
+        mlp(layer, hidden, Taps.NONE);
+    }
+
+    /** Computes the same while {@code taps} see what goes into its linears. */
+    public void mlp(DecoderLayer layer, Matrix hidden, Taps taps) {
         requireHalves();
-        addMlp(layer, hidden, Taps.NONE, scratch(hidden.rows()));
+        addMlp(layer, hidden, taps, scratch(hidden.rows()));
     }
 
     /** Computes the same for whole sequences: with the attention half where both are added together. */
@@ -305,9 +311,14 @@ public final class Forward implements AutoCloseable {
         }
     }
 
-    private void attendWhole(DecoderLayer layer, LayerScratch s, int sequences) {
+    private void attendWhole(DecoderLayer layer, LayerScratch s, int sequences, Taps taps) {
         rotations.rotate(layer, s.query, s.key, sequences, 0);
-        chunks(layer).attend(backend, shape(layer), sequences, s.query, 0, s.key, s.value, s.attended);
+        AttentionShape shape = shape(layer);
+        chunks(layer).attend(backend, shape, sequences, s.query, 0, s.key, s.value, s.attended);
+        if (s.latent != null) {
+            taps.absorbed(s.latent.absorbed(
+                    s.query, (values, mixed) -> backend.attention(shape, sequences, s.query, 0, s.key, values, mixed)));
+        }
     }
 
     /** Returns the heads of a layer. */

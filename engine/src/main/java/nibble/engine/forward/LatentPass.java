@@ -143,6 +143,16 @@ final class LatentPass implements AutoCloseable {
         return input == LinearInput.QUERY_LATENT ? queryLatent : keyValueLatent;
     }
 
+    /**
+     * Returns what the halves of kv_b_proj read where they are multiplied alone.
+     *
+     * @param queries [rows, heads * head_dim]
+     */
+    AbsorbedInputs absorbed(Matrix queries, AbsorbedInputs.Attention attention) {
+        return new AbsorbedInputs(
+                backend, latent, queries.columns() / latent.headDim(), queries, keyValueLatent, attention);
+    }
+
     /** Returns what goes into o_proj: the values of heads without what filled them up. */
     Matrix values(Matrix attended) {
         backend.gatherColumns(attended, columns.attended, values);

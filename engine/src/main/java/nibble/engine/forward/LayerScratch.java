@@ -1,11 +1,9 @@
 package nibble.engine.forward;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import nibble.checkpoint.model.ModelConfig;
-import nibble.checkpoint.tensor.HeadRows;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Backend;
 import nibble.engine.tensor.Matrix;
@@ -13,24 +11,6 @@ import org.jspecify.annotations.Nullable;
 
 /** Holds the activations inside a layer, [rows, features]. */
 final class LayerScratch {
-    /**
-     * Says where the values of queries and keys come from, so that neighbours lie in the two halves of a head.
-     *
-     * @param query columns of all query heads, always the same array, so that a device keeps it
-     * @param key columns of all key heads
-     */
-    record Halves(int[] query, int[] key) {
-        static Halves of(ModelConfig config) {
-            return new Halves(columns(config, config.heads()), columns(config, config.kvHeads()));
-        }
-
-        private static int[] columns(ModelConfig config, int heads) {
-            int[] columns = new int[heads * config.headDim()];
-            Arrays.setAll(columns, i -> Math.toIntExact(HeadRows.interleaved((long) i, config.headDim())));
-            return columns;
-        }
-    }
-
     final Matrix normed;
     final Matrix query;
     final Matrix key;

@@ -19,6 +19,9 @@ public interface Taps {
      */
     void tap(LinearInput input, Expert expert, Matrix x);
 
+    /** Hears, after attention, what the halves of kv_b_proj read in a program that multiplies by each alone. */
+    default void absorbed(AbsorbedInputs inputs) {}
+
     /**
      * Returns the tokens that are to pass an expert for these taps alone, beside those that the router sends to it.
      *

@@ -108,9 +108,7 @@ public final class DivergencePass implements AutoCloseable {
         if (config.latent().isPresent()) {
             return Optional.of("latent attention");
         }
-        return config.architecture().centersNorms() || config.architecture().biasesNorms()
-                ? Optional.of("models whose norms subtract the mean or have a bias")
-                : Optional.empty();
+        return config.architecture().biasesNorms() ? Optional.of("models whose norms have a bias") : Optional.empty();
     }
 
     /** Returns the floats that a token takes on a layer's tape. */
@@ -166,12 +164,19 @@ public final class DivergencePass implements AutoCloseable {
     /** The divergence of a part, whose gradient becomes that of what the last layer gave. */
     private double ends(Part part, Matrix original, float factor) {
         Parameter finalNorm = model.finalNorm();
+        boolean centers = config.architecture().centersNorms();
+        if (centers) {
+            operations.center(part.hidden);
+        }
         operations.rmsNorm(part.hidden, finalNorm, config.streamNormEps(), normed);
         float cap = (float) config.multipliers().logitCap();
         double divergence = operations.divergence(model.head(), cap, original, normed, factor, dNormed);
         Matrix gradient = forward.allocate(rows, config.hiddenSize());
         part.gradient = gradient;
         operations.addRmsNorm(part.hidden, finalNorm, config.streamNormEps(), dNormed, gradient);
+        if (centers) {
+            operations.center(gradient);
+        }
         return divergence;
     }
 

@@ -1,5 +1,6 @@
 package nibble.engine.gradient;
 
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -9,6 +10,7 @@ import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.Rope;
 import nibble.engine.attention.AttentionShape;
+import nibble.engine.attention.Halves;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.AttentionPass;
 import nibble.engine.backend.GradientOperations;
@@ -28,6 +30,14 @@ final class LayerPass implements AutoCloseable {
     private final LayerOperations forward;
     private final AttentionShape heads;
     private final int sequences;
+    /** Whether attention and MLP read one norm, and are added together. */
+    private final boolean parallel;
+    /** Whether norms of the residual stream subtract the mean. */
+    private final boolean centers;
+    /** Where queries and keys come from in rows of their linears, and back; null where they stay. */
+    private final @Nullable Halves halves;
+
+    private final @Nullable Halves neighbours;
     /** Tables of each rope of the model; the ones that turn gradients back beside them. */
     private final Map<Rope, Turns> turns = new HashMap<>();
 
@@ -42,6 +52,8 @@ final class LayerPass implements AutoCloseable {
     private final Matrix dAttended;
     private final Matrix dGate;
     private final Matrix dUp;
+    /** Of keys as their linear gives them; nothing where they stay. */
+    private final Matrix dMadeKey;
     /** Of what o and down gave; in the forward pass what their norms gave. */
     private final Matrix dOutput;
 
@@ -54,6 +66,10 @@ final class LayerPass implements AutoCloseable {
         this.forward = operations.layers();
         this.heads = AttentionShape.of(config);
         this.sequences = sequences;
+        this.parallel = config.architecture().isParallel();
+        this.centers = config.architecture().centersNorms();
+        this.halves = config.architecture().turnsNeighbours() ? Halves.of(config) : null;
+        this.neighbours = halves == null ? null : halves.inverse();
         for (LayerAttention layer : config.attention()) {
             layer.rope()
                     .ifPresent(rope -> turns.computeIfAbsent(rope, r -> {
@@ -69,6 +85,7 @@ final class LayerPass implements AutoCloseable {
         this.dAttended = forward.allocate(rows, heads.queryColumns());
         this.dGate = forward.allocate(rows, config.intermediateSize());
         this.dUp = forward.allocate(rows, config.intermediateSize());
+        this.dMadeKey = forward.allocate(halves == null ? 1 : rows, heads.keyColumns());
         boolean behind = config.norm(LayerNorm.ATTENTION_OUT, 0).isPresent();
         this.dOutput = forward.allocate(behind ? rows : 1, config.hiddenSize());
     }
@@ -77,15 +94,21 @@ final class LayerPass implements AutoCloseable {
     void forward(LayerWeights layer, Matrix hidden, LayerTape tape) {
         int rows = hidden.rows();
         TunedLayer tuned = layer.tuned();
-        forward.copyRows(hidden, 0, rows, tape.input, 0);
-        norm(hidden, tuned.norm(LayerNorm.ATTENTION_IN), tape.attentionInput);
+        norm(hidden, tuned.norm(LayerNorm.ATTENTION_IN), tape.input, tape.attentionInput);
+        // Gradients have no use yet.
+        Matrix madeQuery = halves == null ? tape.query : dQuery;
+        Matrix madeKey = halves == null ? tape.key : dKey;
         forward.linears(
                 List.of(layer.weight(Linear.Q), layer.weight(Linear.K), layer.weight(Linear.V)),
                 tape.attentionInput,
-                List.of(tape.query, tape.key, tape.value));
-        addBias(tuned, Linear.Q, tape.query);
-        addBias(tuned, Linear.K, tape.key);
+                List.of(madeQuery, madeKey, tape.value));
+        addBias(tuned, Linear.Q, madeQuery);
+        addBias(tuned, Linear.K, madeKey);
         addBias(tuned, Linear.V, tape.value);
+        if (halves != null) {
+            forward.gatherColumns(madeQuery, halves.query(), tape.query);
+            forward.gatherColumns(madeKey, halves.key(), tape.key);
+        }
         tuned.headNorms().ifPresent(norms -> {
             forward.copyRows(tape.query, 0, rows, java.util.Objects.requireNonNull(tape.rawQuery), 0);
             forward.copyRows(tape.key, 0, rows, java.util.Objects.requireNonNull(tape.rawKey), 0);
@@ -100,11 +123,12 @@ final class LayerPass implements AutoCloseable {
         AttentionShape shape = AttentionShape.of(config, attention);
         forward.attention(shape, sequences, tape.query, 0, tape.key, tape.value, tape.attended);
         add(layer, Linear.O, tape.attended, LayerNorm.ATTENTION_OUT, tape.attentionOutput, hidden);
-        forward.copyRows(hidden, 0, rows, tape.middle, 0);
-        norm(hidden, tuned.norm(LayerNorm.MLP_IN), tape.mlpInput);
+        if (!parallel) {
+            norm(hidden, tuned.norm(LayerNorm.MLP_IN), tape.middle, tape.mlpInput);
+        }
         forward.linears(
                 List.of(layer.weight(Linear.GATE), layer.weight(Linear.UP)),
-                tape.mlpInput,
+                mlpInput(tape),
                 List.of(tape.gate, tape.up));
         addBias(tuned, Linear.GATE, tape.gate);
         addBias(tuned, Linear.UP, tape.up);
@@ -112,13 +136,21 @@ final class LayerPass implements AutoCloseable {
         add(layer, Linear.DOWN, tape.activated, LayerNorm.MLP_OUT, tape.mlpOutput, hidden);
     }
 
-    /** Of the residual stream, if there is such a norm. */
-    private void norm(Matrix hidden, @Nullable Parameter gain, Matrix out) {
+    private Matrix mlpInput(LayerTape tape) {
+        return parallel ? tape.attentionInput : tape.mlpInput;
+    }
+
+    /** Of the residual stream, if there is such a norm; what goes into it is kept, without its mean if norms do so. */
+    private void norm(Matrix hidden, @Nullable Parameter gain, Matrix kept, Matrix out) {
+        forward.copyRows(hidden, 0, hidden.rows(), kept, 0);
         if (gain == null) {
             forward.copyRows(hidden, 0, hidden.rows(), out, 0);
-        } else {
-            operations.rmsNorm(hidden, gain, config.streamNormEps(), out);
+            return;
         }
+        if (centers) {
+            operations.center(kept);
+        }
+        operations.rmsNorm(kept, gain, config.streamNormEps(), out);
     }
 
     /** Adds what a linear gives to the residual stream, through the norm behind it if there is one. */
@@ -168,10 +200,13 @@ final class LayerPass implements AutoCloseable {
         addScales(layer, Linear.DOWN, dDown, tape.activated);
         operations.linears(List.of(layer.weight(Linear.DOWN)), List.of(dDown), dGate);
         operations.glu(config.architecture().activation(), tape.gate, tape.up, dGate, dGate, dUp);
-        addScales(layer, Linear.GATE, dGate, tape.mlpInput);
-        addScales(layer, Linear.UP, dUp, tape.mlpInput);
-        operations.linears(List.of(layer.weight(Linear.GATE), layer.weight(Linear.UP)), List.of(dGate, dUp), dHidden);
-        addNorm(tape.middle, tuned.norm(LayerNorm.MLP_IN), gradient);
+        addScales(layer, Linear.GATE, dGate, mlpInput(tape));
+        addScales(layer, Linear.UP, dUp, mlpInput(tape));
+        if (!parallel) {
+            operations.linears(
+                    List.of(layer.weight(Linear.GATE), layer.weight(Linear.UP)), List.of(dGate, dUp), dHidden);
+            addNorm(tape.middle, tuned.norm(LayerNorm.MLP_IN), gradient);
+        }
 
         Matrix dO = behind(tuned, LayerNorm.ATTENTION_OUT, tape.attentionOutput, gradient);
         addScales(layer, Linear.O, dO, tape.attended);
@@ -189,13 +224,25 @@ final class LayerPass implements AutoCloseable {
             addHeads(tape.rawQuery, norms.query(), dQuery);
             addHeads(tape.rawKey, norms.key(), dKey);
         });
-        addScales(layer, Linear.Q, dQuery, tape.attentionInput);
-        addScales(layer, Linear.K, dKey, tape.attentionInput);
+        Matrix dMadeQuery = dQuery;
+        Matrix dMade = dKey;
+        if (neighbours != null) {
+            // Attention's gradient has the extents of queries, and is used up.
+            dMadeQuery = dAttended;
+            dMade = dMadeKey;
+            forward.gatherColumns(dQuery, neighbours.query(), dMadeQuery);
+            forward.gatherColumns(dKey, neighbours.key(), dMade);
+        }
+        addScales(layer, Linear.Q, dMadeQuery, tape.attentionInput);
+        addScales(layer, Linear.K, dMade, tape.attentionInput);
         addScales(layer, Linear.V, dValue, tape.attentionInput);
-        operations.linears(
-                List.of(layer.weight(Linear.Q), layer.weight(Linear.K), layer.weight(Linear.V)),
-                List.of(dQuery, dKey, dValue),
-                dHidden);
+        List<Linear> readers = new ArrayList<>(List.of(Linear.Q, Linear.K, Linear.V));
+        List<Matrix> gradients = new ArrayList<>(List.of(dMadeQuery, dMade, dValue));
+        if (parallel) {
+            readers.addAll(List.of(Linear.GATE, Linear.UP));
+            gradients.addAll(List.of(dGate, dUp));
+        }
+        operations.linears(readers.stream().map(layer::weight).toList(), gradients, dHidden);
         addNorm(tape.input, tuned.norm(LayerNorm.ATTENTION_IN), gradient);
     }
 
@@ -215,7 +262,14 @@ final class LayerPass implements AutoCloseable {
             forward.add(dHidden, gradient);
             return;
         }
-        operations.addRmsNorm(x, gain, config.streamNormEps(), dHidden, gradient);
+        if (!centers) {
+            operations.addRmsNorm(x, gain, config.streamNormEps(), dHidden, gradient);
+            return;
+        }
+        // One norm a row: the gain is as wide as the matrix.
+        operations.rmsNormHeadsBack(x, gain, config.streamNormEps(), dHidden);
+        operations.center(dHidden);
+        forward.add(dHidden, gradient);
     }
 
     private void addHeads(@Nullable Matrix raw, Parameter gain, Matrix gradient) {
@@ -224,7 +278,7 @@ final class LayerPass implements AutoCloseable {
 
     @Override
     public void close() {
-        for (Matrix matrix : List.of(dHidden, dQuery, dKey, dValue, dAttended, dGate, dUp, dOutput)) {
+        for (Matrix matrix : List.of(dHidden, dQuery, dKey, dValue, dAttended, dGate, dUp, dMadeKey, dOutput)) {
             matrix.close();
         }
     }

@@ -134,6 +134,22 @@ abstract class HostGradients implements GradientOperations {
         layers.rmsNormHeads(x, HostParameter.numbers(gain), epsilon);
     }
 
+    @Override
+    public void center(Matrix x) {
+        float[] values = HostMatrix.values(x);
+        int columns = x.columns();
+        forEachRow(x.rows(), row -> {
+            double sum = 0;
+            for (int i = row * columns; i < (row + 1) * columns; i++) {
+                sum += values[i];
+            }
+            float mean = (float) (sum / columns);
+            for (int i = row * columns; i < (row + 1) * columns; i++) {
+                values[i] -= mean;
+            }
+        });
+    }
+
     /** A row's weights at their place in [out, in]. */
     private static void row(QuantizedLinear codes, float[] scales, int row, float[] into) {
         byte[] pairs = codes.codes();

@@ -41,7 +41,7 @@ final class GradientChecks {
 
     List<Check> run() {
         List<Check> checks = new ArrayList<>(new WeightGradientChecks(both, written).run());
-        checks.addAll(List.of(norms(), normsBack(), headsBack(), gates(), divergences(), steps()));
+        checks.addAll(List.of(norms(), means(), normsBack(), headsBack(), gates(), divergences(), steps()));
         checks.addAll(new AttentionGradientChecks(both, written).run());
         return checks;
     }
@@ -111,6 +111,25 @@ final class GradientChecks {
                     results[1],
                     results[0],
                     i -> ((s[1] / 2.0 + 8) * U + written) * Math.abs(results[0][i]));
+        }
+        return comparison.result();
+    }
+
+    private Check means() {
+        Comparison comparison = new Comparison("rows without their mean");
+        for (int[] s : NORMS) {
+            float[] x = operands.values(s[0] * s[1]);
+            for (int i = 0; i < x.length; i++) {
+                x[i] += 3;
+            }
+            float[][] results = results(operations -> {
+                try (Matrix in = operations.layers().upload(x, s[0], s[1])) {
+                    operations.center(in);
+                    return operations.layers().download(in);
+                }
+            });
+            // Sums in double, so a mean of about 3 is rounded once to fp32, and each difference too.
+            comparison.compare(Arrays.toString(s), results[1], results[0], i -> 4 * U * (3 + Math.abs(x[i])));
         }
         return comparison.result();
     }

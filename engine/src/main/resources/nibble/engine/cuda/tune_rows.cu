@@ -23,6 +23,15 @@ DEVICE double block_sum(double v) {
     return sum;
 }
 
+// Subtracts the mean of each row from it.  Grid: rows.  Block: 256.
+extern "C" __global__ void center(float* x, int columns) {
+    float* row = x + (long long)blockIdx.x * columns;
+    double sum = 0;
+    for (int i = threadIdx.x; i < columns; i += 256) sum += row[i];
+    float mean = (float)(block_sum(sum) / columns);
+    for (int i = threadIdx.x; i < columns; i += 256) row[i] -= mean;
+}
+
 DEVICE float block_max(float v) {
     __shared__ float parts[8];
     v = warp_max(v);

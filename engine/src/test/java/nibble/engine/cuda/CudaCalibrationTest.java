@@ -8,6 +8,8 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.CalibrationMemory;
 import nibble.engine.backend.Streams;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** Predictions against what was measured on an H100 (docs/benchmarks.md). */
 class CudaCalibrationTest {
@@ -51,7 +53,10 @@ class CudaCalibrationTest {
         assertThat(best).isGreaterThan(128L * 18 * 2048 * 2048 + 3L * 128 * 3 * 2048 * 768 * 2);
     }
 
-    /** Two layers of 1.2 GB fit a third of 12 GB, and not of 6. The rest of a layer has 0.04 GB. */
+    /**
+     * Two layers of 1.2 GB fit a third of 12 GB, and not of 6. The rest of a layer has 0.04 GB. Beside all else 6 GB
+     * also have no room for C of 128 gates and ups of 33.6 MB each: 43 are there at a time.
+     */
     @Test
     void onASmallCardExpertsStayOnTheHost() {
         ModelConfig mixture = ModelShape.named("qwen3-30b-a3b").orElseThrow().config();
@@ -59,10 +64,29 @@ class CudaCalibrationTest {
         CalibrationMemory small = CudaCalibration.peak(mixture, Streams.ONE, 8, 2048, 6_000_000_000L);
         assertThat(large.expertsOnHost()).isFalse();
         assertThat(small.expertsOnHost()).isTrue();
-        assertThat((double) large.device() - small.device()).isCloseTo(2.4e9, within(0.1e9));
+        assertThat(large.expertTurns()).isEqualTo(1);
+        assertThat(small.expertTurns()).isEqualTo(3);
+        // What goes into the MLPs has two places more.
+        double places = 2 * 2.0 * 16384 * 2048;
+        assertThat((double) large.device() - small.device()).isCloseTo(2.4e9 + 85 * 33.6e6 - places, within(0.1e9));
+        assertThat(small.device()).isLessThan(6_000_000_000L);
+        assertThat(small.pinned() - large.pinned()).isEqualTo(2L * 8 * 2048 * 2048);
         assertThat(CudaCalibration.peak(LLAMA_2_70B, Streams.ONE, 8, 2048, 3_000_000_000L)
                         .expertsOnHost())
                 .isFalse();
+    }
+
+    /**
+     * All moments of DeepSeek-V3's gates and ups have 106 GB, and 239 GB for method best; those of DeepSeek-V2 34 and
+     * 76. An H100 has 80.
+     */
+    @ParameterizedTest
+    @CsvSource({"deepseek-v2, ONE, 1", "deepseek-v2, PAIR, 3", "deepseek-v3, ONE, 3", "deepseek-v3, PAIR, 5"})
+    void momentsOfManyWideExpertsTakeTurnsSoThatTheyFit(String shape, Streams streams, int turns) {
+        ModelConfig mixture = ModelShape.named(shape).orElseThrow().config();
+        CalibrationMemory peak = CudaCalibration.peak(mixture, streams, 128, 2048, 79_000_000_000L);
+        assertThat(peak.device()).isBetween(40_000_000_000L, 79_000_000_000L);
+        assertThat(peak.expertTurns()).isEqualTo(turns);
     }
 
     @Test

@@ -47,9 +47,7 @@ class DivergencePassTest {
     private static final int ALL = 100;
 
     static Stream<Arguments> modelsAndBackends() {
-        // Of Cohere's norms there are no gradients: steps are refused by name.
         return ArchitecturesTest.dense()
-                .filter(model -> !model.startsWith("cohere"))
                 .flatMap(model -> Stream.of("reference", "cpu").map(device -> Arguments.of(model, device)));
     }
 

@@ -1,22 +1,16 @@
 package nibble.files.output;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
-import java.nio.channels.FileLock;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardOpenOption;
+import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.List;
 import java.util.Objects;
 import java.util.Set;
-import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Makes an output folder that appears whole or not at all, as {@link OutputFolder}, but whose unfinished state outlives
@@ -35,7 +29,6 @@ import org.jspecify.annotations.Nullable;
  * <p>Owns the lock; one process at a time. Used by one thread at a time.
  */
 public final class UnfinishedOutput implements AutoCloseable {
-    private static final String LOCK = "lock";
     private static final String OUTPUT = "output";
     private static final String UNFINISHED = ".unfinished";
     private static final String JOURNAL = "journal.jsonl";
@@ -43,19 +36,12 @@ public final class UnfinishedOutput implements AutoCloseable {
     /** There once the output is whole and is being moved up, file by file, from inside its own folder. */
     private static final String MOVING = "moving";
 
-    /**
-     * State folders held by this process: closing any channel of a file gives up all locks that the process has on it,
-     * so a second one must not even be opened.
-     */
-    private static final Set<Path> HELD = ConcurrentHashMap.newKeySet();
-
     private final OutputPlace place;
     private final Path state;
     private final Deque<Path> madeParents;
-    private final FileChannel lock;
-    private boolean closed;
+    private final FolderLock lock;
 
-    private UnfinishedOutput(OutputPlace place, Path state, Deque<Path> madeParents, FileChannel lock) {
+    private UnfinishedOutput(OutputPlace place, Path state, Deque<Path> madeParents, FolderLock lock) {
         this.place = place;
         this.state = state;
         this.madeParents = madeParents;
@@ -87,15 +73,14 @@ public final class UnfinishedOutput implements AutoCloseable {
             place.refuseOccupied(state);
             Deque<Path> made = OutputFolder.makeParents(
                     Objects.requireNonNull(place.target().getParent()));
-            if (!resume && !Files.exists(state.resolve(LOCK)) && !isEmpty(state, state.resolve(OUTPUT))) {
+            if (!resume && !Files.exists(state.resolve(FolderLock.NAME)) && !isEmpty(state, state.resolve(OUTPUT))) {
                 // Of another program, or of a person.
                 throw leftovers(place.target(), state);
             }
-            Files.createDirectories(state);
-            UnfinishedOutput output = new UnfinishedOutput(place, state, made, lock(state));
+            UnfinishedOutput output = new UnfinishedOutput(place, state, made, FolderLock.of(state));
             try {
                 if (output.holdsNothingFinished()) {
-                    output.clear();
+                    output.clear(Set.of(FolderLock.NAME));
                 } else if (!resume) {
                     throw leftovers(place.target(), state);
                 }
@@ -172,15 +157,11 @@ public final class UnfinishedOutput implements AutoCloseable {
             if (!Files.isDirectory(state) || !named && !moving) {
                 return false;
             }
-            FileChannel lock = lock(state);
-            try {
-                if (Files.exists(state.resolve(OUTPUT))) {
-                    place.take(state.resolve(OUTPUT));
+            try (UnfinishedOutput rest = new UnfinishedOutput(place, state, new ArrayDeque<>(), FolderLock.of(state))) {
+                if (Files.exists(rest.path())) {
+                    place.take(rest.path());
                 }
-                deleteState(state);
-            } finally {
-                lock.close();
-                HELD.remove(state);
+                rest.deleteState();
             }
             return true;
         } catch (IOException e) {
@@ -202,94 +183,39 @@ public final class UnfinishedOutput implements AutoCloseable {
         return stateOf(out).resolve(JOURNAL);
     }
 
-    /** The journal goes last: what it tells can be read as long as a finished run has not said that it is finished. */
-    private static void deleteState(Path state) throws IOException {
-        List<Path> others;
-        try (Stream<Path> entries = Files.list(state)) {
-            others = entries.filter(entry -> !entry.endsWith(JOURNAL) && !entry.endsWith(LOCK))
-                    .toList();
-        }
-        for (Path other : others) {
-            Durable.deleteTree(other);
-        }
-        Durable.deleteTree(state);
-    }
-
-    private static FileChannel lock(Path state) throws IOException {
-        if (!HELD.add(state)) {
-            throw inUse(state, "");
-        }
-        try {
-            Path file = state.resolve(LOCK);
-            while (true) {
-                FileChannel channel = FileChannel.open(
-                        file, StandardOpenOption.CREATE, StandardOpenOption.READ, StandardOpenOption.WRITE);
-                @Nullable Object opened = key(file);
-                @Nullable FileLock held = null;
-                try {
-                    held = channel.tryLock();
-                    if (held == null) {
-                        throw inUse(state, " (process " + read(channel) + ")");
-                    }
-                    // A process that ended in between has deleted the file that was opened.
-                    if (Objects.equals(opened, key(file)) && Files.exists(file)) {
-                        channel.truncate(0);
-                        channel.write(ByteBuffer.wrap(
-                                Long.toString(ProcessHandle.current().pid()).getBytes(StandardCharsets.US_ASCII)));
-                        return channel;
-                    }
-                    Files.createDirectories(state);
-                    held = null;
-                } finally {
-                    if (held == null) {
-                        channel.close();
-                    }
-                }
-            }
-        } catch (IOException | RuntimeException e) {
-            HELD.remove(state);
-            throw e;
-        }
-    }
-
-    private static @Nullable Object key(Path file) throws IOException {
-        return Files.exists(file)
-                ? Files.readAttributes(file, java.nio.file.attribute.BasicFileAttributes.class)
-                        .fileKey()
-                : null;
-    }
-
-    private static String read(FileChannel channel) throws IOException {
-        ByteBuffer pid = ByteBuffer.allocate(20);
-        channel.read(pid, 0);
-        String text = new String(pid.array(), 0, pid.position(), StandardCharsets.US_ASCII);
-        return text.matches("[0-9]+") ? text : "unknown";
-    }
-
-    private static OutputException inUse(Path state, String process) {
-        return new OutputException(
-                state,
-                "another run of nibble" + process
-                        + " is writing this output now; wait for it or choose another folder");
+    /**
+     * Deletes the state and gives up the lock. The journal goes last: what it tells can be read as long as a finished
+     * run has not said that it is finished.
+     */
+    private void deleteState() throws IOException {
+        clear(Set.of(FolderLock.NAME, JOURNAL));
+        clear(Set.of(FolderLock.NAME));
+        lock.remove();
     }
 
     /**
      * Whether the run that left this state, if any did, ended before its journal named anything that is worth resuming.
      */
     private boolean holdsNothingFinished() throws IOException {
-        Set<String> begun = Set.of(LOCK, OUTPUT, JOURNAL, JOURNAL + JournalFile.NEXT);
+        Set<String> begun = Set.of(FolderLock.NAME, OUTPUT, JOURNAL, JOURNAL + JournalFile.NEXT);
         try (Stream<Path> entries = Files.list(state)) {
             return entries.allMatch(entry -> begun.contains(String.valueOf(entry.getFileName())))
                     && !JournalFile.holdsWork(state.resolve(JOURNAL));
         }
     }
 
-    /** Deletes everything but the lock. */
-    private void clear() throws IOException {
+    /** Deletes everything but what is named. */
+    private void clear(Set<String> kept) throws IOException {
+        if (!Files.isDirectory(state)) {
+            return;
+        }
+        List<Path> found;
         try (Stream<Path> entries = Files.list(state)) {
-            for (Path entry : entries.filter(entry -> !entry.endsWith(LOCK)).toList()) {
-                Durable.deleteTree(entry);
-            }
+            found = entries.filter(entry -> !kept.contains(String.valueOf(entry.getFileName())))
+                    .toList();
+        }
+        for (Path entry : found) {
+            Durable.deleteTree(entry);
         }
     }
 
@@ -320,7 +246,8 @@ public final class UnfinishedOutput implements AutoCloseable {
     /**
      * Makes everything in {@link #path} durable, gives it the output's name and removes the state.
      *
-     * @throws OutputException if the disk refuses or another program has filled the target meanwhile; the state is kept
+     * @throws OutputException if the disk refuses or another program has filled the target meanwhile; the state is
+     *     kept, and the lock
      */
     public void commit() {
         try {
@@ -331,18 +258,19 @@ public final class UnfinishedOutput implements AutoCloseable {
                 Durable.sync(state);
             }
             place.take(path());
-            deleteState(state);
+            deleteState();
         } catch (IOException e) {
             throw OutputException.of(place.target(), "giving the finished output its name", e);
-        } finally {
-            close();
         }
     }
 
-    /** Deletes the state, and the parents that were made for it. */
+    /** Deletes the state, and the parents that were made for it; nothing that is no longer locked. */
     public void discard() {
+        if (lock.isClosed()) {
+            return;
+        }
         try {
-            Durable.deleteTree(state);
+            deleteState();
             OutputFolder.deleteEmpty(madeParents);
         } catch (IOException e) {
             throw OutputException.of(state, "removing the unfinished output", e);
@@ -354,16 +282,10 @@ public final class UnfinishedOutput implements AutoCloseable {
     /** Gives up the lock; the state stays. */
     @Override
     public void close() {
-        if (closed) {
-            return;
-        }
-        closed = true;
         try {
             lock.close();
         } catch (IOException e) {
             throw OutputException.of(state, "unlocking", e);
-        } finally {
-            HELD.remove(state);
         }
     }
 }

@@ -172,6 +172,11 @@ public final class CudaGradients implements GradientOperations {
         norm(x, gain, epsilon, x);
     }
 
+    @Override
+    public void center(Matrix x) {
+        card.rows("tune_rows.cu", "center", x.rows(), layers.address(x), x.columns());
+    }
+
     private void norm(Matrix x, Parameter gain, double epsilon, Matrix out) {
         CudaParameter numbers = CudaParameter.of(card, gain);
         layers.norm(x, gain.size(), numbers.start(), numbers.change(), epsilon, out);

@@ -94,7 +94,7 @@ public final class TuningMemory {
         int hidden = config.hiddenSize();
         long gradients = 3 * matrix(hidden)
                 + 2 * matrix(heads.queryColumns())
-                + 2 * matrix(heads.keyColumns())
+                + (config.architecture().turnsNeighbours() ? 3 : 2) * matrix(heads.keyColumns())
                 + 2 * matrix(config.intermediateSize());
         long inputs = (config.layers() + 3L) * matrix(hidden);
         long head = DeviceMemory.rounded((long) Short.BYTES * config.vocabularySize() * hidden);
