@@ -173,6 +173,8 @@ CONFIGS = {
         layer_types=["sliding_attention", "full_attention", "sliding_attention"],
     ),
     "seed-oss": SeedOssConfig(**LONGER, head_dim=16, attention_out_bias=True),
+    # Command R+: a LayerNorm of each head, with gains of its own.
+    "cohere-plus": CohereConfig(**COHERE, logit_scale=0.25, use_qk_norm=True),
 }
 
 
@@ -183,7 +185,7 @@ def fill(model, seed):
         noise = torch.randn(parameter.shape, generator=generator)
         if name.endswith("bias"):
             value = 0.5 * noise
-        elif parameter.dim() == 1:
+        elif parameter.dim() == 1 or name.endswith("_norm.weight"):
             value = 0.25 * noise + (0 if "gemma" in model.config.model_type else 1)
         elif "embed_tokens" in name:
             value = noise * (0.1 if "gemma" in model.config.model_type else 0.5)
@@ -284,6 +286,7 @@ CHANGES = {
     "llama-yarn": with_rope(truncate=True, mscale=1.0),
     "qwen3-window": with_config(layer_types=["full_attention", "full_attention"]),
     "cohere": without("input_layernorm"),
+    "cohere-plus": without("q_norm"),
     "cohere2": with_config(layer_types=["full_attention"] * 3),
     "seed-oss": without("o_proj.bias"),
 }

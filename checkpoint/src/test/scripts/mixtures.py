@@ -28,6 +28,7 @@ from transformers import AutoModelForCausalLM, Mxfp4Config, PreTrainedConfig
 from transformers.models.deepseek_v2 import DeepseekV2Config
 from transformers.models.deepseek_v3 import DeepseekV3Config
 from transformers.models.gpt_oss import GptOssConfig
+from transformers.models.llama4 import Llama4TextConfig
 from transformers.models.mixtral import MixtralConfig
 from transformers.models.olmoe import OlmoeConfig
 from transformers.models.phimoe import PhimoeConfig
@@ -127,6 +128,26 @@ CONFIGS = {
             "original_max_position_embeddings": 16,
         },
     ),
+    # Every other layer has experts, the last one no rope; the text is longer than chunks, and than the floor of queries' growth.
+    "llama4": Llama4TextConfig(
+        **{**SMALL, "intermediate_size": 32, "num_hidden_layers": 4},
+        intermediate_size_mlp=64,
+        head_dim=16,
+        num_local_experts=6,
+        num_experts_per_tok=2,
+        interleave_moe_layer_step=2,
+        attention_chunk_size=9,
+        floor_scale=8,
+        attn_scale=0.5,
+        rope_parameters={
+            "rope_type": "llama3",
+            "rope_theta": 10000.0,
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 32,
+        },
+    ),
     "olmoe": OlmoeConfig(**{**SMALL, "intermediate_size": 32}, num_experts=6, num_experts_per_tok=3),
     # Short factors at every length here: transformers 5.17 computes no others, see docs/mixtures.md.
     "phimoe": PhimoeConfig(
@@ -150,7 +171,7 @@ CONFIGS = {
 
 
 # Of weights whose 64 tokens are clear, whose experts are, and whose fp32 run is as near as those of the other models.
-SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5, "olmoe": 1, "gpt-oss": 0, "gpt-oss-mxfp4": 1, "deepseek2": 5, "deepseek3": 2, "deepseek3-fp8": 4, "phimoe": 4}
+SEEDS = {"mixtral": 0, "qwen2-moe": 2, "qwen3-moe": 5, "olmoe": 1, "gpt-oss": 0, "gpt-oss-mxfp4": 1, "deepseek2": 5, "deepseek3": 2, "deepseek3-fp8": 4, "phimoe": 4, "llama4": 2}
 
 
 def fill_experts(model, seed):
@@ -160,6 +181,9 @@ def fill_experts(model, seed):
         if parameter.dim() == 3 and model.config.model_type == "gpt_oss":
             # Transposed, so fill has taken the right extent. Wide enough that gate and up are clamped now and then.
             parameter.data = (parameter.data * 1.5).half().float()
+        elif parameter.dim() == 3 and model.config.model_type == "llama4_text":
+            # Transposed as well; inputs are multiplied by scores below 1.
+            parameter.data = (parameter.data * 1.25).half().float()
         elif parameter.dim() == 3:
             factor = (parameter.shape[1] / parameter.shape[2]) ** 0.5
             parameter.data = (parameter.data * factor).half().float()
@@ -194,7 +218,7 @@ def without_router(model):
     for bias in corrections(model).values():
         bias.zero_()
     for name, parameter in model.named_parameters():
-        if name.endswith("mlp.gate.weight") or name.endswith("mlp.router.weight") and model.config.model_type == "phimoe":
+        if name.endswith(("mlp.gate.weight", "feed_forward.router.weight")) or name.endswith("mlp.router.weight") and model.config.model_type == "phimoe":
             parameter.data = torch.flip(parameter.data, (0,))
 
 

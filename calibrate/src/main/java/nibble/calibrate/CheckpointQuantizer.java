@@ -16,7 +16,6 @@ import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
-import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.convert.CheckpointWriter;
@@ -164,7 +163,7 @@ public final class CheckpointQuantizer {
                 tensors.add(CheckpointWriter.pack(experts.sharedGate(layer), router.sharedGate()));
             }
         });
-        if (config.architecture().headNorm() != HeadNorm.NONE) {
+        if (config.architecture().headNorm().isStored()) {
             tensors.add(CheckpointWriter.pack(TensorNames.queryNorm(layer), quantized.queryNorm()));
             tensors.add(CheckpointWriter.pack(TensorNames.keyNorm(layer), quantized.keyNorm()));
         }

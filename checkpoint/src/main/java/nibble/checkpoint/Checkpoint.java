@@ -119,7 +119,7 @@ public final class Checkpoint implements AutoCloseable {
                     Fp8Blocks.read(config, WeightFiles.map(folder, FolderNames.of(folder), arena)),
                     remarks::add);
             Map<String, Supplier<GgufBlocks>> blocks = new HashMap<>();
-            tensors = InterleavedExperts.split(config, FusedExperts.split(config, tensors), blocks);
+            tensors = TransposedExperts.split(config, FusedExperts.split(config, tensors), blocks);
             ModelConfig meant =
                     TiedHead.config(folder, withLegacyQuantization(folder, config, tensors), tensors, remarks::add);
             AdapterFolder.remark(folder, FolderNames.of(folder), remarks::add);

@@ -39,7 +39,7 @@ final class FusedExperts {
      */
     static SequencedMap<String, StoredTensor> split(ModelConfig config, SequencedMap<String, StoredTensor> tensors) {
         if (config.experts().isEmpty()
-                || config.experts().get().names().equals(Experts.Names.GPT_OSS)
+                || config.experts().get().names().areTransposed()
                 || tensors.keySet().stream()
                         .noneMatch(name -> FUSED.matcher(name).matches())) {
             return tensors;

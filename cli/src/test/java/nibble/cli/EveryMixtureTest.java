@@ -57,7 +57,8 @@ class EveryMixtureTest {
         "deepseek2, 8, 3",
         "deepseek3, 8, 3",
         "gpt-oss, 4, 2",
-        "gpt-oss-mxfp4, 4, 2"
+        "gpt-oss-mxfp4, 4, 2",
+        "llama4, 6, 2"
     })
     void is_quantized_verified_converted_and_measured(String name, int experts, int chosen) throws IOException {
         Path model = model(name);
@@ -86,7 +87,9 @@ class EveryMixtureTest {
                                 ? "model.layers.0.block_sparse_moe.gate"
                                 : name.startsWith("gpt-oss")
                                         ? "model.layers.0.mlp.router"
-                                        : "model.layers." + mixed(name) + ".mlp.gate");
+                                        : name.equals("llama4")
+                                                ? "model.layers.1.feed_forward.router"
+                                                : "model.layers." + mixed(name) + ".mlp.gate");
         Path dense = folder.resolve("dense");
         TinyModel.run("convert", awq, dense, "--format", "safetensors");
         assertThat(perplexity(dense)).isEqualTo(perplexity(awq));
@@ -127,7 +130,8 @@ class EveryMixtureTest {
                 "gpt-oss",
                 "deepseek2-lite",
                 "deepseek2",
-                "deepseek3"
+                "deepseek3",
+                "llama4"
             })
     void is_fitted_with_less_error_than_plain_rounding_leaves(String name) throws IOException {
         Path model = model(name);
@@ -194,6 +198,30 @@ class EveryMixtureTest {
         Path back = folder.resolve("back");
         TinyModel.run("convert", folder.resolve("F16").resolve(name + "-F16.gguf"), back, "--format", "safetensors");
         assertThat(perplexity(back)).isEqualTo(perplexity(model));
+    }
+
+    /** llama.cpp knows chunks and growth of queries by the name alone; this file too equals its converter's. */
+    @Test
+    void llama_4_has_a_form_in_gguf_with_the_numbers_that_llama_cpp_assumes() throws IOException {
+        Path model = model("llama4");
+        String[] convert = {
+            "convert", model.toString(), folder.resolve("gguf").toString(), "--format", "gguf", "--type", "F16"
+        };
+        TerminalCapture refused = new TerminalCapture();
+        assertThat(refused.run(convert)).isEqualTo(ExitCode.BAD_INPUT);
+        assertThat(refused.err()).contains("attention_chunk_size 9 has no form in GGUF, where it is 8192");
+        Path config = model.resolve("config.json");
+        Files.writeString(
+                config,
+                Files.readString(config)
+                        .replaceFirst("\"attention_chunk_size\": 9", "\"attention_chunk_size\": 8192")
+                        .replaceFirst("\"attn_scale\": 0.5", "\"attn_scale\": 0.1")
+                        .replaceFirst("\"floor_scale\": 8", "\"floor_scale\": 8192"));
+        TinyModel.run((Object[]) convert);
+        Path file = folder.resolve("gguf/llama4-F16.gguf");
+        assertThat(perplexity(file)).isCloseTo(perplexity(model), within(1e-6 * perplexity(model)));
+        assertThat(TinyModel.json("inspect", file, "--json", "-").get("tensors").findValuesAsText("name"))
+                .contains("rope_freqs.weight", "blk.0.ffn_gate.weight", "blk.1.ffn_gate_shexp.weight");
     }
 
     /** Each expert by the tokens that the router sends to it, as llama.cpp counts. */
@@ -309,7 +337,7 @@ class EveryMixtureTest {
 
     /** The first layer with experts. */
     private static int mixed(String name) {
-        return name.equals("deepseek2-lite") || name.equals("deepseek3") ? 1 : 0;
+        return List.of("deepseek2-lite", "deepseek3", "llama4").contains(name) ? 1 : 0;
     }
 
     /** In 16 bits, tokens would come to other experts. */

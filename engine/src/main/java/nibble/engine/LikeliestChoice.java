@@ -69,7 +69,7 @@ final class LikeliestChoice {
         if (!lowers && !likeliest.whole()) {
             return Likeliest.NONE;
         }
-        if (options.temperature() == 0 && isPlain(options)) {
+        if (takesFirst(options)) {
             return greedy(likeliest);
         }
         LikeliestChoice choice = new LikeliestChoice(likeliest, options, score, share);
@@ -77,6 +77,11 @@ final class LikeliestChoice {
             return Likeliest.NONE;
         }
         return options.temperature() == 0 ? choice.greedy() : choice.draw();
+    }
+
+    /** Returns whether the greatest logit is chosen, whatever the token was before. */
+    static boolean takesFirst(SamplingOptions options) {
+        return options.temperature() == 0 && isPlain(options);
     }
 
     private static boolean isPlain(SamplingOptions options) {

@@ -5,6 +5,7 @@ import nibble.engine.PrefixTree.Segment;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Backend;
+import nibble.engine.forward.Chunks;
 import nibble.engine.forward.Forward;
 import nibble.engine.forward.Rotations;
 import nibble.engine.forward.RowAttention;
@@ -40,12 +41,13 @@ final class PrefixAttention implements RowAttention, AutoCloseable {
     @Override
     public void run(DecoderLayer layer, Matrix query, Matrix key, Matrix value, Matrix out) {
         AttentionShape heads = forward.shape(layer);
+        Chunks chunks = forward.chunks(layer);
         rotations.rotate(layer, query, key);
         @Nullable Segment copied = null;
         for (Segment segment : tree.segments()) {
             if (liesTogether(segment)) {
                 int firstKey = segment.firstRow() - segment.firstPosition();
-                backend.attention(heads, part(segment, firstKey), query, key, value, out);
+                chunks.attend(backend, heads, part(segment, firstKey), query, key, value, out);
                 continue;
             }
             for (@Nullable Segment s = segment; s != null && s != copied; s = s.parent()) {
@@ -53,7 +55,7 @@ final class PrefixAttention implements RowAttention, AutoCloseable {
                 backend.copyRows(value, s.firstRow(), s.length(), values, s.firstPosition());
             }
             copied = segment.parent();
-            backend.attention(heads, part(segment, 0), query, keys, values, out);
+            chunks.attend(backend, heads, part(segment, 0), query, keys, values, out);
         }
     }
 

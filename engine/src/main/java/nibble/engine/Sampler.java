@@ -13,6 +13,9 @@ import nibble.engine.tensor.RowLogits;
  * {@code generate}. Remembers the tokens it was shown; used by one thread at a time.
  */
 public final class Sampler {
+    /** Greatest logits that the likeliest token is chosen by: more than one, as equals are told apart. */
+    private static final int GREEDY_LOGITS = 4;
+
     private final SamplingOptions options;
     private final SplittableRandom random;
     private final BitSet seen = new BitSet();
@@ -46,7 +49,8 @@ public final class Sampler {
      */
     public int next(RowLogits logits) {
         double share = options.temperature() == 0 ? 0 : random.nextDouble();
-        Likeliest best = logits.likeliest().orElse(null);
+        Likeliest best = (LikeliestChoice.takesFirst(options) ? logits.likeliest(GREEDY_LOGITS) : logits.likeliest())
+                .orElse(null);
         int id = best == null ? Likeliest.NONE : LikeliestChoice.of(best, options, this::penalized, share);
         if (id == Likeliest.NONE) {
             double[] scores = penalized(logits.all());

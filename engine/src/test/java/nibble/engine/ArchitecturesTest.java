@@ -42,7 +42,8 @@ public class ArchitecturesTest {
             "qwen3-window",
             "seed-oss",
             "cohere",
-            "cohere2");
+            "cohere2",
+            "cohere-plus");
 
     /** Returns all whose layers have one MLP each, without {@link MixturesTest#MODELS}. */
     public static Stream<String> dense() {

@@ -44,7 +44,8 @@ public class MixturesTest {
             "deepseek2-lite",
             "deepseek2",
             "deepseek3",
-            "deepseek3-fp8");
+            "deepseek3-fp8",
+            "llama4");
 
     @TempDir
     @SuppressWarnings("NullAway.Init")

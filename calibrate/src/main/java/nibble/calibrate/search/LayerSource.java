@@ -15,7 +15,6 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.StoredLinear;
 import nibble.checkpoint.model.TensorNames;
 import nibble.checkpoint.model.layer.Activation;
-import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -25,6 +24,7 @@ import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.quantize.LinearQuantizer;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.LayerExtras.HeadNorms;
 import nibble.pack.Half;
 import nibble.pack.QuantizationSpec;
 import nibble.pack.WeightReader;
@@ -81,15 +81,17 @@ public record LayerSource(
             QuantizationSpec spec) {
         ModelConfig config = checkpoint.config();
         float offset = config.architecture().normOffset();
-        boolean heads = config.architecture().headNorm() != HeadNorm.NONE;
+        boolean heads = config.architecture().headNorm().isStored();
         Map<LayerNorm, float[]> norms = new EnumMap<>(LayerNorm.class);
         for (LayerNorm norm : LayerNorm.values()) {
             config.norm(norm, layer).ifPresent(name -> norms.put(norm, vector(checkpoint, name, "norms")));
         }
         float[] inputNorm = gain(norms.remove(LayerNorm.ATTENTION_IN), offset);
         float[] postAttentionNorm = gain(norms.remove(LayerNorm.MLP_IN), offset);
-        float[] queryNorm = heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : new float[0];
-        float[] keyNorm = heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : new float[0];
+        // What a checkpoint does not have has gains of 1, if it is there.
+        HeadNorms unstored = placed.getFirst().extras().headNorms().orElse(new HeadNorms(new float[0], new float[0]));
+        float[] queryNorm = heads ? vector(checkpoint, TensorNames.queryNorm(layer), "norms") : unstored.query();
+        float[] keyNorm = heads ? vector(checkpoint, TensorNames.keyNorm(layer), "norms") : unstored.key();
         Map<LayerLinear, float[]> biases = new TreeMap<>();
         config.biases(layer).forEach((linear, bias) -> biases.put(linear, vector(checkpoint, bias.name(), "biases")));
         Map<LayerVector, float[]> vectors = new EnumMap<>(LayerVector.class);

@@ -3,7 +3,7 @@ package nibble.calibrate.stream;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.LinearInput;
-import nibble.engine.backend.Backend;
+import nibble.engine.forward.ExpertPass;
 import nibble.engine.forward.Forward;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.ExpertMlps;
@@ -20,12 +20,16 @@ record ExpertInputs(LinearInput input, ExpertTokens tokens) {
     /**
      * One model's side.
      *
+     * @param pass runs its experts
      * @param normed what goes into its router and experts, [rows, hidden]
+     * @param factors of the inputs of its experts
      */
-    record Side(Forward forward, DecoderLayer layer, Matrix normed) {
-        private ExpertMlps experts() {
+    record Side(ExpertPass pass, ExpertMlps experts, Matrix normed, float[] factors) {
+        static Side of(Forward forward, DecoderLayer layer, Matrix hidden, int sequences) {
             if (layer.feedForward() instanceof ExpertMlps experts) {
-                return experts;
+                Matrix normed = forward.input(LinearInput.GATE_UP, layer, hidden, sequences);
+                ExpertPass pass = forward.experts();
+                return new Side(pass, experts, normed, pass.inputFactors(experts, normed));
             }
             throw new IllegalArgumentException("layer " + layer.extras().layer() + " has no experts");
         }
@@ -49,36 +53,24 @@ record ExpertInputs(LinearInput input, ExpertTokens tokens) {
 
     /** Returns, for each routed expert, the rows that the original's router sends to it. */
     int[][] routed(Side original) {
-        return original.forward.routed(original.experts(), original.normed);
+        return original.pass.routed(original.experts, original.normed);
     }
 
     /** Gives the inputs of an expert for some rows; nothing for none. */
-    void use(Backend backend, Expert expert, int[] rows, Side original, Side quantized, Use use) {
+    void use(Expert expert, int[] rows, Side original, Side quantized, Use use) {
         if (rows.length == 0) {
             return;
         }
-        try (Matrix x = gathered(backend, original.normed, rows);
-                Matrix y = gathered(backend, quantized.normed, rows)) {
+        try (Matrix x = original.pass.input(original.factors, expert, original.normed, rows);
+                Matrix y = quantized.pass.input(quantized.factors, expert, quantized.normed, rows)) {
             if (input == LinearInput.GATE_UP) {
                 use.of(x, y);
                 return;
             }
-            try (Matrix xd = original.forward.intoDown(original.experts(), expert, x);
-                    Matrix yd = quantized.forward.intoDown(quantized.experts(), expert, y)) {
+            try (Matrix xd = original.pass.intoDown(original.experts, expert, x);
+                    Matrix yd = quantized.pass.intoDown(quantized.experts, expert, y)) {
                 use.of(xd, yd);
             }
-        }
-    }
-
-    /** Brings rows together; the caller closes them. */
-    static Matrix gathered(Backend backend, Matrix from, int[] rows) {
-        Matrix gathered = backend.allocate(rows.length, from.columns());
-        try {
-            backend.gatherRows(from, rows, gathered);
-            return gathered;
-        } catch (RuntimeException e) {
-            gathered.close();
-            throw e;
         }
     }
 }

@@ -12,7 +12,6 @@ import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
-import nibble.engine.forward.Forward;
 import nibble.engine.forward.Taps;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.Matrix;
@@ -121,13 +120,13 @@ public final class HeldBackStream {
             int member = original.member(i);
             Backend backend = devices.members().get(member);
             original.use(batch, false, (forward, before, sequences) -> {
-                ExpertInputs.Side fpSide = side(forward, fp.get(member), before, sequences);
+                ExpertInputs.Side fpSide = ExpertInputs.Side.of(forward, fp.get(member), before, sequences);
                 int[][] routed = inputs.routed(fpSide);
                 quantized.use(batch, false, (other, after, _) -> {
-                    ExpertInputs.Side madeSide = side(other, made.get(member), after, sequences);
+                    ExpertInputs.Side madeSide = ExpertInputs.Side.of(other, made.get(member), after, sequences);
                     byExpert.forEach((expert, its) -> {
                         int[] rows = inputs.rows(expert, routed, before.rows());
-                        inputs.use(backend, expert, rows, fpSide, madeSide, (x, y) -> {
+                        inputs.use(expert, rows, fpSide, madeSide, (x, y) -> {
                             for (int c : its) {
                                 List<Weight> forms = forms(candidates.get(c), fp, made, member);
                                 sums.set(c, add(sums.get(c), errors(backend, forms, x, y, null, after)));
@@ -140,10 +139,6 @@ public final class HeldBackStream {
         original.release();
         quantized.release();
         return sums;
-    }
-
-    private static ExpertInputs.Side side(Forward forward, DecoderLayer layer, Matrix hidden, int sequences) {
-        return new ExpertInputs.Side(forward, layer, forward.input(LinearInput.GATE_UP, layer, hidden, sequences));
     }
 
     /** The original weight, the fitted one and the other. */

@@ -256,15 +256,13 @@ public final class PairedStream implements AutoCloseable {
         DecoderLayer soFar = made.get(original.member(batch));
         int half = original.part(batch) % 2;
         original.use(batch, moves, (forward, before, sequences) -> {
-            ExpertInputs.Side fpSide =
-                    new ExpertInputs.Side(forward, layer, forward.input(LinearInput.GATE_UP, layer, before, sequences));
+            ExpertInputs.Side fpSide = ExpertInputs.Side.of(forward, layer, before, sequences);
             int[][] routed = inputs.routed(fpSide);
             quantized.use(batch, false, (other, after, _) -> {
-                ExpertInputs.Side madeSide =
-                        new ExpertInputs.Side(other, soFar, other.input(LinearInput.GATE_UP, soFar, after, sequences));
+                ExpertInputs.Side madeSide = ExpertInputs.Side.of(other, soFar, after, sequences);
                 moments.forEach((expert, into) -> {
                     int[] rows = inputs.rows(expert, routed, before.rows());
-                    inputs.use(backend, expert, rows, fpSide, madeSide, (x, y) -> addLack(backend, into, x, y, half));
+                    inputs.use(expert, rows, fpSide, madeSide, (x, y) -> addLack(backend, into, x, y, half));
                 });
             });
             if (moves) {

@@ -19,9 +19,9 @@ import nibble.checkpoint.model.LayerLinear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.engine.backend.ActivationStore;
-import nibble.engine.backend.Backend;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Streams;
+import nibble.engine.forward.ExpertPass;
 import nibble.engine.forward.Forward;
 import nibble.engine.quantize.ExpertTurns;
 import nibble.engine.quantize.InputStatistics;
@@ -133,14 +133,12 @@ public final class TurnedStatistics implements LayerInputs {
             ExpertTokens counted = tokens.get();
             for (int i = 0; i < stream.size(); i++) {
                 DecoderLayer weights = layer.get(stream.member(i));
-                Backend backend = stream.backend(i);
                 stream.useKept(
                         kept,
                         i,
                         (forward, hidden, sequences) -> add(
                                 turn,
                                 counted,
-                                backend,
                                 forward,
                                 weights,
                                 forward.input(LinearInput.GATE_UP, weights, hidden, sequences),
@@ -162,26 +160,34 @@ public final class TurnedStatistics implements LayerInputs {
     private void add(
             List<Expert> turn,
             ExpertTokens counted,
-            Backend backend,
             Forward forward,
             DecoderLayer weights,
             Matrix normed,
             Map<Expert, InputStatistics> into) {
-        int[][] routed = forward.routed((ExpertMlps) weights.feedForward(), normed);
+        ExpertMlps experts = (ExpertMlps) weights.feedForward();
+        ExpertPass pass = forward.experts();
+        float[] factors = pass.inputFactors(experts, normed);
+        int[][] routed = pass.routed(experts, normed);
         for (Expert expert : turn) {
             if (!expert.isRouted()) {
                 statistics(expert, into).add(normed);
                 continue;
             }
             int[] rows = routed[expert.index()];
-            addRows(backend, normed, rows, expert, into);
-            addRows(backend, normed, counted.more(expert, rows, normed.rows()), expert, into);
+            addRows(pass, factors, normed, rows, expert, into);
+            addRows(pass, factors, normed, counted.more(expert, rows, normed.rows()), expert, into);
         }
     }
 
-    private void addRows(Backend backend, Matrix normed, int[] rows, Expert expert, Map<Expert, InputStatistics> into) {
+    private void addRows(
+            ExpertPass pass,
+            float[] factors,
+            Matrix normed,
+            int[] rows,
+            Expert expert,
+            Map<Expert, InputStatistics> into) {
         if (rows.length > 0) {
-            try (Matrix gathered = ExpertInputs.gathered(backend, normed, rows)) {
+            try (Matrix gathered = pass.input(factors, expert, normed, rows)) {
                 statistics(expert, into).add(gathered);
             }
         }

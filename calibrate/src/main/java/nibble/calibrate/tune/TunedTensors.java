@@ -7,7 +7,6 @@ import java.util.Set;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
-import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.quantization.LinearTensor.Role;
 import nibble.checkpoint.model.quantization.QuantizedFormat;
@@ -32,7 +31,7 @@ public final class TunedTensors {
         for (LayerNorm norm : LayerNorm.values()) {
             config.norm(norm, layer).ifPresent(names::add);
         }
-        if (config.architecture().headNorm() != HeadNorm.NONE) {
+        if (config.architecture().headNorm().isStored()) {
             names.add(TensorNames.queryNorm(layer));
             names.add(TensorNames.keyNorm(layer));
         }

@@ -74,7 +74,9 @@ class PairScalesTest {
                 "deepseek2",
                 "deepseek3",
                 "cohere",
-                "cohere2"
+                "cohere2",
+                "cohere-plus",
+                "llama4"
             })
     void a_layer_scaled_by_powers_of_two_is_the_same_but_for_the_order_of_its_sums(String model) {
         try (Checkpoint checkpoint = open(model)) {
@@ -101,6 +103,8 @@ class PairScalesTest {
         "deepseek2-lite, 1e-5",
         "deepseek3, 1e-5",
         "cohere, 1e-5",
+        "cohere-plus, 1e-5",
+        "llama4, 1e-5",
         // Its scores are large, and its experts' outputs count 2.5 times: each scale alone moves it by 2e-5 at most.
         "deepseek2, 1e-4"
     })

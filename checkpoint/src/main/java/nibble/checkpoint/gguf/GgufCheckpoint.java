@@ -15,6 +15,7 @@ import java.util.SequencedMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Architectures;
 import nibble.checkpoint.model.Expert;
@@ -63,7 +64,10 @@ public final class GgufCheckpoint {
         experts = metadata.integer(name + ".expert_count").orElse(0L);
         boolean mixes = experts > 0;
         boolean window = metadata.integer(name + ".attention.sliding_window").orElse(0L) > 0;
-        architecture = Architectures.ofGguf(name, window, mixes, GgufLatent.isCorrected(metadata, name))
+        boolean centered = files.stream()
+                .flatMap(part -> Stream.ofNullable(part.tensors().get("blk.0.attn_q_norm.weight")))
+                .anyMatch(norm -> norm.shape().rank() == 2);
+        architecture = Architectures.ofGguf(name, window, mixes, GgufLatent.isCorrected(metadata, name), centered)
                 .orElseThrow(() -> new BadCheckpointException(
                         path,
                         "architecture \"" + name + "\"" + (mixes ? " with experts" : "")

@@ -11,6 +11,7 @@ import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Experts;
 import nibble.checkpoint.model.GgufTraits;
 import nibble.checkpoint.model.layer.Activation;
+import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.source.BadCheckpointException;
 
 /** Makes a config.json of the metadata of a GGUF file, with what llama.cpp assumes where a key is absent. */
@@ -60,7 +61,7 @@ final class GgufConfig {
             json.put("lm_head_bias", true);
         }
         json.put("hidden_size", hidden);
-        json.put("intermediate_size", metadata.requiredUniform(key("feed_forward_length")));
+        json.put(architecture.intermediateKey(), metadata.requiredUniform(key("feed_forward_length")));
         json.put("num_hidden_layers", layers);
         architecture.expertNames().ifPresent(names -> experts(json, names));
         json.put("num_attention_heads", heads).put("head_dim", headDim);
@@ -89,16 +90,37 @@ final class GgufConfig {
     /** With llama.cpp's fixed choice for what the file does not say: whose weights have the sum 1. */
     private void experts(ObjectNode json, Experts.Names names) {
         long count = metadata.requiredInteger(key("expert_count"));
-        boolean mixtral = names.equals(Experts.Names.MIXTRAL) || names.equals(Experts.Names.GPT_OSS);
+        boolean mixtral = names.equals(Experts.Names.MIXTRAL) || names.areTransposed();
         json.put(mixtral ? "num_local_experts" : "num_experts", count)
                 .put("num_experts_per_tok", metadata.requiredInteger(key("expert_used_count")));
         metadata.integer(key("expert_feed_forward_length"))
-                .ifPresent(width -> json.put("moe_intermediate_size", width));
+                .ifPresent(width -> json.put(
+                        architecture.gguf().hasChunks() ? "intermediate_size" : "moe_intermediate_size", width));
+        if (architecture.gguf().hasChunks()) {
+            chunks(json, count);
+            return;
+        }
         metadata.integer(key("expert_shared_feed_forward_length"))
                 .ifPresent(width -> json.put("shared_expert_intermediate_size", width));
         if (!mixtral) {
             json.put("norm_topk_prob", architecture.gguf().normalizesExperts());
         }
+    }
+
+    /** With llama.cpp's numbers for what the file does not say. */
+    private void chunks(ObjectNode json, long experts) {
+        if (metadata.integer(key("attention.sliding_window")).orElse(1L) == 0) {
+            throw new BadCheckpointException(
+                    file.path(),
+                    "metadata key " + key("attention.sliding_window")
+                            + " is 0: a model without chunks, which is not supported in " + architecture.className());
+        }
+        json.put("interleave_moe_layer_step", metadata.requiredInteger(key("interleave_moe_layer_step")))
+                .put("attention_chunk_size", GgufTraits.CHUNK)
+                .put("attn_temperature_tuning", true)
+                .put("floor_scale", GgufTraits.CHUNK)
+                .put("attn_scale", GgufTraits.GROWTH)
+                .put("use_qk_norm", experts != GgufTraits.EXPERTS_WITHOUT_NORMS);
     }
 
     /** A float in the file: 1e-5 comes back as 9.99999974737875e-6 unless rounded to a float's digits. */
@@ -164,6 +186,9 @@ final class GgufConfig {
                                 + " is false: a model without rope, which is not supported in "
                                 + architecture.className());
             }
+        }
+        if (architecture.headNorm() == HeadNorm.CENTERED) {
+            json.put("use_qk_norm", true);
         }
         if (traits.multipliesLogits()) {
             json.put("logit_scale", single(metadata.requiredNumber(key(GgufTraits.LOGITS))));

@@ -90,6 +90,28 @@ public record ModelShape(
                     .with("num_local_experts", 8)
                     .with("num_experts_per_tok", 2)
                     .with("rope_theta", 1e6),
+            new ModelShape("llama-4-scout", 5120, 8192, 48, 40, 8, 202_048, 10_485_760)
+                    .of("Llama4ForCausalLM", "llama4_text")
+                    .with("intermediate_size_mlp", 16_384)
+                    .with("head_dim", 128)
+                    .with("num_local_experts", 16)
+                    .with("num_experts_per_tok", 1)
+                    .with("interleave_moe_layer_step", 1)
+                    .with("use_qk_norm", true)
+                    .with(
+                            "rope_scaling",
+                            Map.of(
+                                    "rope_type",
+                                    "llama3",
+                                    "factor",
+                                    16.0,
+                                    "low_freq_factor",
+                                    1.0,
+                                    "high_freq_factor",
+                                    1.0,
+                                    "original_max_position_embeddings",
+                                    8192))
+                    .with("rope_theta", 500_000),
             new ModelShape("phi-3.5-moe", 4096, 6400, 32, 32, 8, 32_064, 131_072)
                     .of("PhiMoEForCausalLM", "phimoe")
                     .with("attention_bias", true)

@@ -1,14 +1,12 @@
 package nibble.checkpoint.model;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
-import java.util.TreeSet;
+import nibble.checkpoint.model.keys.ConfigDefaults;
 import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LatentAttention;
@@ -74,6 +72,11 @@ public class Architecture {
         return name.equals(modelType);
     }
 
+    /** Whether a config means this one of several that have its class and {@code model_type}. */
+    boolean fits(ConfigKeys keys) {
+        return true;
+    }
+
     /** Returns {@code general.architecture} of a GGUF file, with which its metadata keys begin. */
     public final String ggufName() {
         return gguf.name();
@@ -99,7 +102,10 @@ public class Architecture {
         return defaults;
     }
 
-    /** The keys of config.json that {@link OtherModels} refuses in general, and that this description reads. */
+    /**
+     * The keys of config.json that {@link nibble.checkpoint.model.keys.OtherModels} refuses in general, and that this
+     * description reads.
+     */
     Set<String> ownKeys() {
         return Set.of();
     }
@@ -109,8 +115,8 @@ public class Architecture {
         return SEVEN;
     }
 
-    /** The key of the MLP's width. */
-    String intermediateKey() {
+    /** Returns the key of the MLP's width, in layers that have one. */
+    public String intermediateKey() {
         return "intermediate_size";
     }
 
@@ -339,58 +345,8 @@ public class Architecture {
      *
      * @throws BadCheckpointException if the config names a kind that is not supported
      */
-    final List<LayerAttention> attention(ConfigKeys keys, int layers) {
-        Optional<Integer> window = window(keys);
-        List<String> kinds = kinds(keys, layers, window.isPresent());
-        LayerAttention full =
-                new LayerAttention(ModelConfig.NO_WINDOW, Optional.of(RopeKeys.read(keys, this, LayerAttention.FULL)));
-        LayerAttention sliding = new LayerAttention(
-                window.orElse(ModelConfig.NO_WINDOW), Optional.of(RopeKeys.read(keys, this, LayerAttention.SLIDING)));
-        List<LayerAttention> result = new ArrayList<>();
-        for (int layer = 0; layer < layers; layer++) {
-            LayerAttention kind = kinds.get(layer).equals(LayerAttention.SLIDING) ? sliding : full;
-            result.add(hasRope(keys, layer) ? kind : new LayerAttention(kind.window(), Optional.empty()));
-        }
-        return List.copyOf(result);
-    }
-
-    private List<String> kinds(ConfigKeys keys, int layers, boolean window) {
-        Optional<JsonNode> stated = keys.value("layer_types");
-        if (stated.isPresent() && !stated.get().isArray()) {
-            throw keys.wrong("layer_types", stated.get(), "a list of names, one a layer");
-        }
-        Optional<JsonNode> types = stated.filter(list -> !list.isEmpty());
-        List<String> kinds = new ArrayList<>();
-        if (types.isEmpty()) {
-            for (int layer = 0; layer < layers; layer++) {
-                kinds.add(window && slides(keys, layer) ? LayerAttention.SLIDING : LayerAttention.FULL);
-            }
-            return kinds;
-        }
-        for (JsonNode type : types.get()) {
-            kinds.add(type.asText().equals("attention") ? LayerAttention.FULL : type.asText());
-        }
-        Set<String> different = new TreeSet<>(kinds);
-        Set<String> supported =
-                window ? Set.of(LayerAttention.FULL, LayerAttention.SLIDING) : Set.of(LayerAttention.FULL);
-        if (!supported.containsAll(different)) {
-            throw new BadCheckpointException(
-                    keys.file(),
-                    "layer_types " + different + " are not supported; supported in " + className + ": "
-                            + (window
-                                    ? "full_attention and sliding_attention"
-                                    : "full_attention, as the config has no window"));
-        }
-        if (different.size() == 1) {
-            return Collections.nCopies(layers, kinds.getFirst());
-        }
-        if (kinds.size() != layers) {
-            throw new BadCheckpointException(
-                    keys.file(),
-                    "layer_types has " + kinds.size() + " entries for " + layers
-                            + " layers; take the model's original config.json");
-        }
-        return kinds;
+    List<LayerAttention> attention(ConfigKeys keys, int layers) {
+        return LayerKinds.read(this, keys, layers);
     }
 
     @Override

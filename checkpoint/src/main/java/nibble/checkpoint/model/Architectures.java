@@ -7,6 +7,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 
@@ -22,6 +23,7 @@ public final class Architectures {
                     MixtureFamily.ALL,
                     DeepseekFamily.ALL,
                     GptOssFamily.ALL,
+                    Llama4Family.ALL,
                     CohereFamily.ALL)
             .flatMap(List::stream)
             .toList();
@@ -29,8 +31,6 @@ public final class Architectures {
     /** Why some well-known architectures are none of these. */
     private static final Map<String, String> REASONS = Map.ofEntries(
             Map.entry("DeepseekForCausalLM", "mixture of experts"),
-            Map.entry("Llama4ForCausalLM", "mixture of experts, layers without rope"),
-            Map.entry("Llama4ForConditionalGeneration", "mixture of experts, layers without rope"),
             Map.entry("PhiForCausalLM", "LayerNorm, biases of all linears"),
             Map.entry("Phi4MMForCausalLM", "several modalities"),
             Map.entry("FalconForCausalLM", "LayerNorm, attention and MLP side by side"),
@@ -56,7 +56,8 @@ public final class Architectures {
         }
         for (Architecture architecture : ALL) {
             if ((names.isEmpty() || names.stream().anyMatch(architecture::isNamed))
-                    && architecture.isType(type.orElse(architecture.modelType()))) {
+                    && architecture.isType(type.orElse(architecture.modelType()))
+                    && architecture.fits(keys)) {
                 return architecture;
             }
         }
@@ -71,7 +72,7 @@ public final class Architectures {
         throw new BadCheckpointException(
                 keys.file(),
                 what + known + " is not yet supported; supported: "
-                        + ALL.stream().map(Architecture::className).collect(Collectors.joining(", ")));
+                        + ALL.stream().map(Architecture::className).distinct().collect(Collectors.joining(", ")));
     }
 
     /**
@@ -80,12 +81,15 @@ public final class Architectures {
      *
      * @param ggufName {@code general.architecture}
      * @param corrected whether the file says that experts are chosen by sigmoids
+     * @param centered whether it has gains for each head of queries
      */
-    public static Optional<Architecture> ofGguf(String ggufName, boolean window, boolean experts, boolean corrected) {
+    public static Optional<Architecture> ofGguf(
+            String ggufName, boolean window, boolean experts, boolean corrected, boolean centered) {
         List<Architecture> named = ALL.stream()
                 .filter(architecture -> architecture.ggufName().equals(ggufName)
                         && architecture.mixesExperts() == experts
-                        && architecture.correctsChoice() == corrected)
+                        && architecture.correctsChoice() == corrected
+                        && (architecture.headNorm() == HeadNorm.CENTERED) == centered)
                 .toList();
         return named.stream()
                 .filter(architecture -> window && architecture.gguf().windowEvery() > 0)

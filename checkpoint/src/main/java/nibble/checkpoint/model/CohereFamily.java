@@ -6,6 +6,8 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
+import nibble.checkpoint.model.keys.ConfigDefaults;
+import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.Multipliers;
@@ -13,9 +15,29 @@ import nibble.checkpoint.source.ConfigKeys;
 
 /** Holds Command R: attention and MLP side by side behind one LayerNorm, rope of neighbours, scaled logits. */
 public final class CohereFamily {
+    private static final String HEAD_NORMS = "use_qk_norm";
     private static final String PATTERN = "sliding_window_pattern";
 
     public static final Architecture COHERE = new Parallel("CohereForCausalLM", "cohere", new GgufTraits("command-r"));
+
+    /** Command R+: queries and keys pass a LayerNorm of each head. */
+    public static final Architecture COHERE_PLUS =
+            new Parallel("CohereForCausalLM", "cohere", new GgufTraits("command-r")) {
+                @Override
+                boolean fits(ConfigKeys keys) {
+                    return keys.flag(HEAD_NORMS, false);
+                }
+
+                @Override
+                Set<String> ownKeys() {
+                    return Set.of("logit_scale", HEAD_NORMS);
+                }
+
+                @Override
+                public HeadNorm headNorm() {
+                    return HeadNorm.CENTERED;
+                }
+            };
 
     /** Command R7B: a window in three layers of four; the others go without rope. */
     public static final Architecture COHERE2 =
@@ -50,7 +72,7 @@ public final class CohereFamily {
                 }
             };
 
-    static final List<Architecture> ALL = List.of(COHERE, COHERE2);
+    static final List<Architecture> ALL = List.of(COHERE_PLUS, COHERE, COHERE2);
 
     private CohereFamily() {}
 
@@ -110,7 +132,7 @@ public final class CohereFamily {
 
         @Override
         double theta(String kind) {
-            return this == COHERE ? 500_000 : super.theta(kind);
+            return modelType().equals("cohere") ? 500_000 : super.theta(kind);
         }
     }
 }

@@ -4,6 +4,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
+import nibble.checkpoint.model.keys.ConfigDefaults;
+import nibble.checkpoint.model.keys.OtherModels;
 import nibble.checkpoint.model.layer.LatentAttention;
 import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.Rope;
@@ -27,7 +29,7 @@ final class ConfigReader {
         ConfigKeys keys = new ConfigKeys(configJson, json, "");
         Architecture architecture = Architectures.of(keys);
         ConfigDefaults defaults = architecture.defaults();
-        OtherModels.refuse(keys, architecture);
+        OtherModels.refuse(keys, architecture.ownKeys(), architecture.mixesExperts());
         architecture.requireActivation(keys);
 
         int hidden = keys.integer("hidden_size", 1, MAX_WIDTH);

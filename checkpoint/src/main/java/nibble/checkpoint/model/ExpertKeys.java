@@ -1,6 +1,8 @@
 package nibble.checkpoint.model;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
@@ -36,6 +38,7 @@ final class ExpertKeys {
     private static final String GROUPS = "n_group";
     private static final String CHOSEN_GROUPS = "topk_group";
 
+    private static final String STEP = "interleave_moe_layer_step";
     private static final String COUNT = "num_experts";
     private static final String PER_TOKEN = "num_experts_per_tok";
 
@@ -99,6 +102,46 @@ final class ExpertKeys {
                                 Set.of(),
                                 Names.GPT_OSS)
                         .withBiases());
+    }
+
+    /**
+     * Llama 4's: {@code intermediate_size} is the width of an expert, and of the shared one. vLLM and llama.cpp know
+     * the step alone, so a list of layers must be what the step says.
+     */
+    static Optional<Experts> llama4(ConfigKeys keys) {
+        int layers = keys.integer("num_hidden_layers", 1, Architecture.MOST_LAYERS);
+        int step = keys.integerIfPresent(STEP, 1, Architecture.MOST_LAYERS).orElse(1);
+        Set<Integer> dense = new TreeSet<>();
+        List<Integer> mixed = new ArrayList<>();
+        for (int layer = 0; layer < layers; layer++) {
+            if ((layer + 1) % step != 0) {
+                dense.add(layer);
+            } else {
+                mixed.add(layer);
+            }
+        }
+        Optional<JsonNode> stated = keys.value("moe_layers");
+        if (stated.isPresent() && !mixed.equals(keys.integers("moe_layers", 0, Architecture.MOST_LAYERS))) {
+            throw new BadCheckpointException(
+                    keys.file(),
+                    "moe_layers " + ConfigKeys.shown(stated.get()) + " are not the layers of " + STEP + " " + step
+                            + ", which other loaders go by; take the model's original config.json");
+        }
+        if (mixed.isEmpty()) {
+            return Optional.empty();
+        }
+        int width = keys.integerIfPresent("intermediate_size", 1, MOST_WIDTH).orElse(8192);
+        return Optional.of(checked(
+                keys,
+                LOCAL_COUNT,
+                new Experts(
+                        keys.integerIfPresent(LOCAL_COUNT, 1, MOST).orElse(16),
+                        keys.integerIfPresent(PER_TOKEN, 1, MOST).orElse(1),
+                        width,
+                        Choice.ofInputs(),
+                        new Shared(width, false),
+                        dense,
+                        Names.LLAMA4)));
     }
 
     /** OLMoE's: {@code intermediate_size} is the width of an expert. */

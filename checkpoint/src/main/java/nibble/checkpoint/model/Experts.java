@@ -45,25 +45,38 @@ public record Experts(
      *     the experts, but those chosen before it, whose scores are lower by at most this share; negative for none
      * @param corrected DeepSeek-V3's way: scores are sigmoids, and the router has a bias that is added to them where
      *     experts are chosen, not in their weights. The best groups have the largest sums of their two best scores
+     * @param scalesInputs Llama 4's way: the sigmoid of an expert's score multiplies what goes into it, and its output
+     *     is added as it is
      */
     public record Choice(
-            boolean normalized, double factor, int groups, int chosenGroups, double margin, boolean corrected) {
+            boolean normalized,
+            double factor,
+            int groups,
+            int chosenGroups,
+            double margin,
+            boolean corrected,
+            boolean scalesInputs) {
         /** Phi-3.5-MoE's margin where its config does not say: twice the noise of its training. */
         public static final double PHI_MARGIN = 0.02;
 
         /** Chooses without a sparse mixer. */
         Choice(boolean normalized, double factor, int groups, int chosenGroups) {
-            this(normalized, factor, groups, chosenGroups, -1, false);
+            this(normalized, factor, groups, chosenGroups, -1, false, false);
         }
 
         /** Chooses by sigmoids with a bias. */
         static Choice corrected(boolean normalized, double factor, int groups, int chosenGroups) {
-            return new Choice(normalized, factor, groups, chosenGroups, -1, true);
+            return new Choice(normalized, factor, groups, chosenGroups, -1, true, false);
         }
 
         /** Chooses with a sparse mixer of this margin, 0 or more. */
         public static Choice mixed(double margin) {
-            return new Choice(false, 1, 1, 1, margin, false);
+            return new Choice(false, 1, 1, 1, margin, false, false);
+        }
+
+        /** Chooses of all experts, whose inputs are multiplied by the sigmoids of their scores. */
+        static Choice ofInputs() {
+            return new Choice(false, 1, 1, 1, -1, false, true);
         }
 
         /** Returns whether a sparse mixer weighs the chosen. */
@@ -124,6 +137,21 @@ public record Experts(
         /** gpt-oss's, which has no shared expert. */
         public static final Names GPT_OSS =
                 new Names("mlp.router", "mlp.experts", "gate_proj", "up_proj", "down_proj", "", "");
+
+        /** Llama 4's, whose shared expert has no gate. */
+        public static final Names LLAMA4 = new Names(
+                "feed_forward.router",
+                "feed_forward.experts",
+                "gate_proj",
+                "up_proj",
+                "down_proj",
+                "feed_forward.shared_expert",
+                "");
+
+        /** Returns whether files have the experts of a layer together, each matrix transposed. */
+        public boolean areTransposed() {
+            return equals(GPT_OSS) || equals(LLAMA4);
+        }
 
         /** Returns the path of a linear of an expert inside its decoder layer. */
         public String path(Linear linear, Expert expert) {

@@ -56,6 +56,23 @@ public record GgufTraits(
         return name.equals("cohere2");
     }
 
+    /** Positions of a chunk, and positions after which queries grow, where a file cannot say others. */
+    public static final int CHUNK = 8192;
+
+    /** How much queries grow, where a file cannot say it. */
+    public static final double GROWTH = 0.1;
+
+    /** Experts of a layer of Llama 4 without norms of queries and keys, by which llama.cpp knows it. */
+    public static final int EXPERTS_WITHOUT_NORMS = 128;
+
+    /**
+     * Returns whether layers with rope see chunks of {@link #CHUNK} positions, queries of the others grow, and layers
+     * of a step have experts.
+     */
+    public boolean hasChunks() {
+        return name.equals("llama4");
+    }
+
     /** Returns whether the first layers may have one MLP where the others have experts, as the file says. */
     public boolean leadsDense() {
         return name.equals("deepseek2");

@@ -2,6 +2,7 @@ package nibble.checkpoint.model;
 
 import java.util.List;
 import java.util.Set;
+import nibble.checkpoint.model.keys.ConfigDefaults;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
@@ -44,7 +45,7 @@ public final class GraniteFamily {
         }
 
         @Override
-        String intermediateKey() {
+        public String intermediateKey() {
             return "shared_intermediate_size";
         }
 

@@ -4,6 +4,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import nibble.checkpoint.model.keys.ConfigDefaults;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.source.ConfigKeys;
 

@@ -132,7 +132,8 @@ public record ModelConfig(
     /** Returns whether all layers attend in one way, and turn whole heads. */
     public boolean attendsAlike() {
         LayerAttention first = attention.getFirst();
-        return first.rope().filter(rope -> rope.width(headDim) == headDim).isPresent()
+        return !first.hasChunks()
+                && first.rope().filter(rope -> rope.width(headDim) == headDim).isPresent()
                 && attention.stream().allMatch(first::equals);
     }
 

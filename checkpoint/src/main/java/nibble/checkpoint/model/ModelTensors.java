@@ -57,10 +57,16 @@ record ModelTensors(ModelConfig config) {
     /** The values that the norm of so many heads has a gain for; 0 where there is none. */
     int headNormWidth(int heads) {
         return switch (config.architecture().headNorm()) {
-            case NONE -> 0;
+            case NONE, WITHOUT_GAIN -> 0;
             case EACH_HEAD -> config.headDim();
-            case ALL_HEADS -> heads * config.headDim();
+            case ALL_HEADS, CENTERED -> heads * config.headDim();
         };
+    }
+
+    private Shape headNorm(int heads) {
+        return config.architecture().headNorm() == HeadNorm.CENTERED
+                ? Shape.of(heads, config.headDim())
+                : Shape.of(headNormWidth(heads));
     }
 
     /** {@link ModelConfig#tensors()}. */
@@ -92,10 +98,10 @@ record ModelTensors(ModelConfig config) {
         config.vector(LayerVector.ATTENTION_IN_BIAS, layer).ifPresent(specs::add);
         boolean normed = false;
         for (LinearModule module : config.modules(layer)) {
-            if (module.parts().contains(Linear.O) && config.architecture().headNorm() != HeadNorm.NONE) {
-                specs.add(new TensorSpec(
-                        TensorNames.queryNorm(layer), config.dtype(), Shape.of(config.queryNormWidth())));
-                specs.add(new TensorSpec(TensorNames.keyNorm(layer), config.dtype(), Shape.of(config.keyNormWidth())));
+            if (module.parts().contains(Linear.O)
+                    && config.architecture().headNorm().isStored()) {
+                specs.add(new TensorSpec(TensorNames.queryNorm(layer), config.dtype(), headNorm(config.heads())));
+                specs.add(new TensorSpec(TensorNames.keyNorm(layer), config.dtype(), headNorm(config.kvHeads())));
             }
             if (module.isMlp() && !normed) {
                 normed = true;

@@ -3,6 +3,7 @@ package nibble.checkpoint.model;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import nibble.checkpoint.model.keys.ConfigDefaults;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.source.ConfigKeys;

@@ -4,6 +4,7 @@ import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
+import nibble.checkpoint.model.keys.ConfigDefaults;
 import nibble.checkpoint.source.ConfigKeys;
 
 /** Holds Phi-3, which Phi-3.5 and Phi-4 are too, and Phi-3.5-MoE. */

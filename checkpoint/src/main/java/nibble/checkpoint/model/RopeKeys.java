@@ -124,10 +124,10 @@ final class RopeKeys {
     private static Rope.Llama3 llama3(ConfigKeys keys) {
         double low = keys.number("low_freq_factor", Double.MIN_NORMAL, MAX_FACTOR);
         double high = keys.number("high_freq_factor", Double.MIN_NORMAL, MAX_FACTOR);
-        if (low >= high) {
+        if (low > high) {
             throw new BadCheckpointException(
                     keys.file(),
-                    keys.prefix() + "low_freq_factor " + low + " is not below high_freq_factor " + high
+                    keys.prefix() + "low_freq_factor " + low + " is above high_freq_factor " + high
                             + "; take the model's original config.json");
         }
         return new Rope.Llama3(keys.number("factor", 1, MAX_FACTOR), low, high, keys.integer(ORIGINAL, 1, 1 << 28));

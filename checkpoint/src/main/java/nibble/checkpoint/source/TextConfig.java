@@ -25,6 +25,17 @@ public final class TextConfig {
     private record Model(String text, String type, Map<String, Number> assumed) {}
 
     private static final Map<String, Model> KNOWN = Map.of(
+            "Llama4ForConditionalGeneration",
+            new Model(
+                    "Llama4ForCausalLM",
+                    "llama4_text",
+                    Map.of(
+                            "hidden_size", 5120,
+                            "intermediate_size_mlp", 16_384,
+                            "num_hidden_layers", 48,
+                            "num_attention_heads", 40,
+                            "vocab_size", 202_048,
+                            "rms_norm_eps", 1e-5)),
             "Gemma3ForConditionalGeneration",
             new Model(
                     "Gemma3ForCausalLM",

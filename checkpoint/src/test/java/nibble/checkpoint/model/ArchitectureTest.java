@@ -65,7 +65,8 @@ class ArchitectureTest {
         "seed-oss, seed_oss",
         "deepseek3, deepseek_v3",
         "cohere, cohere",
-        "cohere2, cohere2"
+        "cohere2, cohere2",
+        "cohere-plus, cohere"
     })
     void the_expected_tensors_are_those_of_transformers(String model, String type) {
         try (Checkpoint checkpoint = Checkpoint.open(MODELS.resolve(model))) {
@@ -174,7 +175,7 @@ class ArchitectureTest {
                 "{\"model_type\":\"deepseek_v3\",\"scoring_func\":\"softmax\"}|scoring_func \"softmax\"",
                 "{\"model_type\":\"deepseek_v3\",\"n_routed_experts\":8,\"num_experts_per_tok\":2,\"n_group\":8}|"
                         + "n_group 8, topk_group 4 and num_experts_per_tok 2 of 8 experts do not fit",
-                "{\"model_type\":\"cohere\",\"use_qk_norm\":true}|use_qk_norm true is not supported",
+                "{\"model_type\":\"cohere2\",\"use_qk_norm\":true}|use_qk_norm true is not supported",
                 "{\"architectures\":[\"BloomForCausalLM\"]}|architecture \"BloomForCausalLM\" is not yet supported;"
                         + " supported: LlamaForCausalLM, MistralForCausalLM, SmolLM3ForCausalLM, SeedOssForCausalLM,"
                         + " Qwen2ForCausalLM, Qwen3ForCausalLM, Phi3ForCausalLM, PhiMoEForCausalLM, GemmaForCausalLM",
@@ -218,6 +219,14 @@ class ArchitectureTest {
                         + " \"noaux_tc\" is not supported",
                 "{\"model_type\":\"deepseek_v2\",\"num_experts_per_tok\":6,\"topk_method\":\"group_limited_greedy\","
                         + "\"n_group\":7,\"topk_group\":2}|do not fit together",
+                "{\"model_type\":\"llama4_text\",\"intermediate_size_mlp\":64,\"moe_layers\":[1]}|moe_layers [1] are"
+                        + " not the layers of interleave_moe_layer_step 1",
+                "{\"model_type\":\"llama4_text\",\"intermediate_size_mlp\":64,\"attention_chunk_size\":null,"
+                        + "\"layer_types\":[\"chunked_attention\"]}|layer_types says chunked_attention of layer 0",
+                "{\"model_type\":\"llama4_text\",\"intermediate_size_mlp\":64,\"no_rope_layers\":[1]}|"
+                        + "no_rope_layers has 1 entries for",
+                "{\"model_type\":\"llama4_text\",\"intermediate_size_mlp\":64,\"rope_scaling\":{\"rope_type\":"
+                        + "\"yarn\",\"factor\":4}}|rope types yarn and longrope",
                 "{\"model_type\":\"mistral\",\"sliding_window\":0}|\"sliding_window\" is 0",
             })
     void what_is_not_supported_is_refused_by_name(String json, String expected) {

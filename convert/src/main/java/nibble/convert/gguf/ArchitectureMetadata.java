@@ -49,6 +49,15 @@ final class ArchitectureMetadata {
     private void experts(Experts experts) {
         pairs.put("expert_count", new U32(experts.count()));
         pairs.put("expert_used_count", new U32(experts.chosen()));
+        if (traits.hasChunks()) {
+            int step = 1;
+            while (!experts.in(step - 1)) {
+                step++;
+            }
+            pairs.put("interleave_moe_layer_step", new U32(step));
+            pairs.put("expert_feed_forward_length", new U32(experts.width()));
+            return;
+        }
         if (experts.biased()
                 || experts.width() != config.intermediateSize()
                 || config.json().has("moe_intermediate_size")) {
@@ -119,7 +128,7 @@ final class ArchitectureMetadata {
 
     private void rope() {
         // llama.cpp's converter has these two in what it derives from Llama.
-        boolean llama = traits.interleaved();
+        boolean llama = traits.interleaved() || traits.hasChunks();
         if (llama || isPhi()) {
             pairs.put("rope.dimension_count", new U32(config.rope().width(config.headDim())));
         }

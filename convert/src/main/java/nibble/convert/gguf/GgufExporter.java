@@ -28,7 +28,6 @@ import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearModule;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.TensorNames;
-import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.checkpoint.model.layer.Rope;
@@ -175,7 +174,7 @@ public final class GgufExporter {
                         .ifPresent(spec -> items.add(
                                 tensors.vector(GgufNames.of(config.architecture(), spec.name()), spec.name(), x -> x)));
             }
-            if (config.architecture().headNorm() != HeadNorm.NONE) {
+            if (config.architecture().headNorm().isStored()) {
                 items.add(norm(block + "attn_q_norm.weight", TensorNames.queryNorm(layer)));
                 items.add(norm(block + "attn_k_norm.weight", TensorNames.keyNorm(layer)));
             }

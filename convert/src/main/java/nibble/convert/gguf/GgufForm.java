@@ -1,6 +1,7 @@
 package nibble.convert.gguf;
 
 import java.util.List;
+import java.util.Optional;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.Architecture;
 import nibble.checkpoint.model.Experts;
@@ -9,6 +10,9 @@ import nibble.checkpoint.model.GptOssFamily;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.PhiFamily;
+import nibble.checkpoint.model.layer.AttentionTemperature;
+import nibble.checkpoint.model.layer.HeadNorm;
+import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.model.layer.Rope;
 import nibble.checkpoint.source.BadCheckpointException;
@@ -17,6 +21,9 @@ import nibble.checkpoint.source.BadCheckpointException;
 final class GgufForm {
     /** Of a factor of scores, relative: a few roundings to fp32. */
     private static final double TOLERANCE = 1e-6;
+
+    /** Layers from which on llama.cpp's {@code command-r} has norms of heads: Command R+ has 64. */
+    static final int NORMED_LAYERS = 64;
 
     private GgufForm() {}
 
@@ -36,11 +43,13 @@ final class GgufForm {
         if (traits.tied() && !config.tiedEmbeddings()) {
             throw none(source, "an output projection other than the embedding has no form in GGUF");
         }
-        if (traits.name().equals("command-r") && config.layers() >= 64) {
+        if (traits.name().equals("command-r")
+                && architecture.headNorm() == HeadNorm.NONE
+                && config.layers() >= NORMED_LAYERS) {
             throw none(
                     source,
-                    config.layers() + " layers without norms of heads have no form in GGUF, where those of 64 layers or"
-                            + " more have such norms");
+                    config.layers() + " layers without norms of heads have no form in GGUF, where those of "
+                            + NORMED_LAYERS + " layers or more have such norms");
         }
         if (traits.square() && config.heads() * config.headDim() != config.hiddenSize()) {
             throw none(
@@ -49,10 +58,17 @@ final class GgufForm {
                             + " have no form in GGUF");
         }
         requireMultipliers(source, config);
+        if (traits.hasChunks() && config.experts().isEmpty()) {
+            throw none(source, "a model without experts has no form in GGUF");
+        }
         config.experts().ifPresent(experts -> requireExperts(source, experts, traits));
     }
 
     private static void requireExperts(Checkpoint source, Experts experts, GgufTraits traits) {
+        if (traits.hasChunks()) {
+            requireChunks(source, experts);
+            return;
+        }
         boolean leading = experts.denseLayers().stream()
                 .allMatch(layer -> layer < experts.denseLayers().size());
         if (!experts.denseLayers().isEmpty() && !(leading && traits.leadsDense())) {
@@ -86,6 +102,35 @@ final class GgufForm {
         }
     }
 
+    /** llama.cpp knows the numbers of Llama 4 by its name alone. */
+    private static void requireChunks(Checkpoint source, Experts experts) {
+        ModelConfig config = source.config();
+        Optional<AttentionTemperature> grows =
+                Optional.of(new AttentionTemperature(GgufTraits.CHUNK, GgufTraits.GROWTH));
+        for (LayerAttention layer : config.attention()) {
+            if (layer.rope().isPresent() && layer.chunk() != GgufTraits.CHUNK) {
+                throw none(
+                        source,
+                        "attention_chunk_size " + (layer.hasChunks() ? layer.chunk() : "null")
+                                + " has no form in GGUF, where it is " + GgufTraits.CHUNK);
+            }
+            if (layer.rope().isEmpty() && !layer.temperature().equals(grows)) {
+                throw none(
+                        source,
+                        "attn_temperature_tuning other than with floor_scale " + GgufTraits.CHUNK + " and attn_scale "
+                                + GgufTraits.GROWTH + " has no form in GGUF");
+            }
+        }
+        boolean normed = config.architecture().headNorm() != HeadNorm.NONE;
+        if (normed != (experts.count() != GgufTraits.EXPERTS_WITHOUT_NORMS)) {
+            throw none(
+                    source,
+                    "use_qk_norm " + normed + " with " + experts.count()
+                            + " experts has no form in GGUF, where models of " + GgufTraits.EXPERTS_WITHOUT_NORMS
+                            + " experts have no such norm and others have it");
+        }
+    }
+
     /** llama.cpp needs the biases, and the file has no key for the noise. */
     private static void requirePhi(Checkpoint source, Experts experts) {
         ModelConfig config = source.config();
@@ -107,7 +152,7 @@ final class GgufForm {
         switch (config.rope().scaling()) {
             case Rope.DynamicNtk _ -> throw none(source, "rope scaling \"dynamic\" has no form in GGUF");
             case Rope.Llama3 _ -> {
-                if (!traits.name().equals("llama")) {
+                if (!traits.name().equals("llama") && !traits.hasChunks()) {
                     throw none(source, "rope scaling \"llama3\" has a form in GGUF for \"llama\" only");
                 }
             }

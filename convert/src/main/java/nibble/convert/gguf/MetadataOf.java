@@ -18,6 +18,7 @@ import nibble.checkpoint.model.LlamaFamily;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.PhiFamily;
 import nibble.checkpoint.model.QwenFamily;
+import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.vocabulary.Piece;
 import nibble.checkpoint.vocabulary.StatedFlags;
 import nibble.checkpoint.vocabulary.Vocabulary;
@@ -104,6 +105,10 @@ final class MetadataOf {
 
     /** What a user should know of the file, in words. */
     static List<String> notes(ModelConfig config) {
+        if (config.architecture().headNorm() == HeadNorm.CENTERED && config.layers() < GgufForm.NORMED_LAYERS) {
+            return List.of("llama.cpp reads norms of heads of command-r in models of " + GgufForm.NORMED_LAYERS
+                    + " layers or more; it will refuse this file of " + config.layers());
+        }
         int length = contextLength(config);
         return length == config.maxPositions()
                 ? List.of()

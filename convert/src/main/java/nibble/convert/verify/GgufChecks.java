@@ -123,7 +123,7 @@ final class GgufChecks {
                     .filter(type -> !type.isRead())
                     .findFirst();
             boolean experts = first.integer(architecture + ".expert_count").orElse(0L) > 0;
-            if (Architectures.ofGguf(architecture, false, experts, false).isEmpty() || unread.isPresent()) {
+            if (Architectures.ofGguf(architecture, false, experts, false, false).isEmpty() || unread.isPresent()) {
                 findings.accept(Finding.warning(
                         "tensors",
                         first.path() + ": architecture \"" + architecture + "\"" + (experts ? " with experts" : "")

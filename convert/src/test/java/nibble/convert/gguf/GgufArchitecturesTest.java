@@ -176,6 +176,7 @@ class GgufArchitecturesTest {
                         + "\"full_attention\":{\"rope_type\":\"yarn\",\"rope_theta\":10000,\"factor\":4,"
                         + "\"original_max_position_embeddings\":32}}}|olmo3",
                 "phi4-mini|{}|phi3",
+                "cohere-plus|{}|cohere",
                 "llama-yarn|{\"rope_parameters\":{\"rope_type\":\"yarn\",\"rope_theta\":10000,\"factor\":8,"
                         + "\"original_max_position_embeddings\":64,\"beta_fast\":16}}|llama",
             })

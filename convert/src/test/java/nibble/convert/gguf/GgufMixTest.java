@@ -88,7 +88,7 @@ class GgufMixTest {
 
     private static ModelConfig config(List<String> words) {
         Architecture architecture =
-                Architectures.ofGguf(words.get(0), false, false, false).orElseThrow();
+                Architectures.ofGguf(words.get(0), false, false, false, false).orElseThrow();
         ObjectNode json = JsonNodeFactory.instance.objectNode();
         json.putArray("architectures").add(architecture.className());
         List<String> keys = List.of(

@@ -1,6 +1,8 @@
 package nibble.engine.attention;
 
+import java.util.Arrays;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.AttentionTemperature;
 import nibble.checkpoint.model.layer.Rope;
 
 /**
@@ -20,6 +22,16 @@ public record RotaryTable(int positions, int half, float[] cos, float[] sin) {
     public static RotaryTable of(ModelConfig config, Rope rope, int positions, int sequenceLength) {
         double[] frequencies = frequencies(rope, rope.width(config.headDim()), config.maxPositions(), sequenceLength);
         return of(frequencies, amplitude(rope, sequenceLength), positions);
+    }
+
+    /** Returns a table that turns nothing, and multiplies heads by the factors of positions 0 to so many less one. */
+    public static RotaryTable of(AttentionTemperature temperature, int width, int positions) {
+        int half = width / 2;
+        float[] cos = new float[Math.multiplyExact(positions, half)];
+        for (int p = 0; p < positions; p++) {
+            Arrays.fill(cos, p * half, (p + 1) * half, (float) temperature.at(p));
+        }
+        return new RotaryTable(positions, half, cos, new float[cos.length]);
     }
 
     private static RotaryTable of(double[] frequencies, double amplitude, int positions) {

@@ -107,6 +107,15 @@ public final class Extents {
         }
     }
 
+    /** Checks what {@link LayerOperations#layerNormHeads} gets. */
+    public static void layerNormHeads(Matrix x, float[] weight, int headDim) {
+        require("layerNormHeads", "x", x, x.rows(), weight.length);
+        if (headDim < 1 || x.columns() % headDim != 0) {
+            throw new IllegalArgumentException(
+                    "layerNormHeads: " + x.columns() + " columns are no whole number of heads of " + headDim);
+        }
+    }
+
     public static void logProbabilities(Weight head, LogitRule rule, Matrix x, int[] next) {
         if (rule.hasBias() && rule.bias().length != head.outFeatures()) {
             throw new IllegalArgumentException(

@@ -28,6 +28,14 @@ public interface LayerOperations extends Matrices {
      */
     void rmsNormHeads(Matrix x, float[] weight, double epsilon);
 
+    /**
+     * Computes {@code (x - mean(x)) / sqrt(mean((x - mean(x))²) + epsilon) * weight} of each head by itself, in place.
+     *
+     * @param weight [x's columns], a gain for each value of all heads
+     * @param headDim divides x's columns
+     */
+    void layerNormHeads(Matrix x, float[] weight, int headDim, double epsilon);
+
     /** Computes {@code out[t] = x[t] - mean(x[t])}; out may be x. */
     void center(Matrix x, Matrix out);
 

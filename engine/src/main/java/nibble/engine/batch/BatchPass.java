@@ -122,7 +122,8 @@ final class BatchPass implements AutoCloseable {
                     rotations.rotate(weights, query, key);
                     backend.scatterRows(key, cacheRows, cache.keys(layer));
                     backend.scatterRows(value, cacheRows, cache.values(layer));
-                    backend.attention(heads, parts, query, cache.keys(layer), cache.values(layer), out);
+                    forward.chunks(weights)
+                            .attend(backend, heads, parts, query, cache.keys(layer), cache.values(layer), out);
                 });
             }
             readLogits(pieces, hidden, reader);

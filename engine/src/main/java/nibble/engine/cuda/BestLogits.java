@@ -3,7 +3,6 @@ package nibble.engine.cuda;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -76,51 +75,50 @@ final class BestLogits implements AutoCloseable {
     List<RowLogits> read(List<BatchDecoder.Wanted> wanted) {
         here.fromDevice(results, 0, (long) wanted.size() * rowBytes(), card.stream());
         card.stream().synchronize();
-        int ints = rowBytes() / Integer.BYTES;
-        int[] found = new int[wanted.size() * ints];
-        MemorySegment.copy(here.segment(), ValueLayout.JAVA_INT, 0, found, 0, found.length);
         List<RowLogits> rows = new ArrayList<>();
         for (int row = 0; row < wanted.size(); row++) {
-            rows.add(new OnCard(row, likeliest(found, row * ints, wanted.get(row))));
+            rows.add(new OnCard(row, wanted.get(row).asked()));
         }
         return rows;
     }
 
-    /** @param at the row's beginning in {@code found} */
-    private Optional<Likeliest> likeliest(int[] found, int at, BatchDecoder.Wanted wanted) {
-        int count = found[at];
-        if (count < 0) {
-            return Optional.empty();
-        }
-        float[] values = new float[count];
-        for (int i = 0; i < count; i++) {
-            values[i] = Float.intBitsToFloat(found[at + headWords + i]);
-        }
-        int ids = at + headWords + most;
-        return Optional.of(new Likeliest(
-                Arrays.copyOfRange(found, ids, ids + count),
-                values,
-                logits.columns(),
-                Float.intBitsToFloat(found[at + 1]),
-                Float.intBitsToFloat(found[at + 2]),
-                wanted.asked(),
-                Float.intBitsToFloat(found[at + 3]),
-                found[at + 4]));
-    }
-
-    /** A row whose logits are on the card until the next step. */
+    /** A row whose logits are on the card until the next step, and whose greatest ones are here until then. */
     private final class OnCard implements RowLogits {
         private final int row;
-        private final Optional<Likeliest> likeliest;
+        private final int asked;
 
-        OnCard(int row, Optional<Likeliest> likeliest) {
+        OnCard(int row, int asked) {
             this.row = row;
-            this.likeliest = likeliest;
+            this.asked = asked;
+        }
+
+        private int word(int index) {
+            return here.segment().get(ValueLayout.JAVA_INT, (long) row * rowBytes() + (long) Integer.BYTES * index);
+        }
+
+        private float number(int index) {
+            return Float.intBitsToFloat(word(index));
         }
 
         @Override
         public Optional<Likeliest> likeliest() {
-            return likeliest;
+            return likeliest(most);
+        }
+
+        @Override
+        public Optional<Likeliest> likeliest(int first) {
+            int count = Math.min(word(0), first);
+            if (count < 0) {
+                return Optional.empty();
+            }
+            float[] values = new float[count];
+            int[] ids = new int[count];
+            for (int i = 0; i < count; i++) {
+                values[i] = number(headWords + i);
+                ids[i] = word(headWords + most + i);
+            }
+            return Optional.of(
+                    new Likeliest(ids, values, logits.columns(), number(1), number(2), asked, number(3), word(4)));
         }
 
         @Override

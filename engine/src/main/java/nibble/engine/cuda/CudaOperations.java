@@ -62,6 +62,11 @@ abstract class CudaOperations implements LayerOperations {
     }
 
     @Override
+    public void layerNormHeads(Matrix x, float[] weight, int headDim, double epsilon) {
+        elementwise.layerNormHeads(x, weight, headDim, epsilon);
+    }
+
+    @Override
     public void addBias(float[] bias, Matrix into) {
         elementwise.addBias(bias, into);
     }

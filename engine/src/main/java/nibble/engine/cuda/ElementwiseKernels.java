@@ -102,6 +102,21 @@ final class ElementwiseKernels {
                         arranged);
     }
 
+    void layerNormHeads(Matrix x, float[] weight, int headDim, double epsilon) {
+        Extents.layerNormHeads(x, weight, headDim);
+        kernel("layer_norm_heads")
+                .launch(
+                        card.stream(),
+                        Kernel.Grid.of(Math.multiplyExact(x.rows(), x.columns() / headDim)),
+                        THREADS,
+                        0,
+                        CudaMatrix.of(card, x, false).address(),
+                        vectors.single(weight).address(),
+                        (float) epsilon,
+                        x.columns() / headDim,
+                        headDim);
+    }
+
     void center(Matrix x, Matrix out) {
         Extents.require("center", "out", out, x.rows(), x.columns());
         kernel("center")

@@ -23,9 +23,12 @@ import nibble.engine.tensor.Weight;
  * h += Σ_e p_e down_e(silu(gate_e(m)) * up_e(m))  [+ sigmoid(gate(m)) shared(m)]     m = post_attention_layernorm(h)
  * </pre>
  *
+ * <p>Some models multiply what goes into an expert in the place of what comes out ({@link
+ * nibble.checkpoint.model.Experts.Choice#scalesInputs}).
+ *
  * <p>The sum of a row has the order of the experts' numbers, whatever rows are beside it.
  */
-final class ExpertPass {
+public final class ExpertPass {
     private final Experts config;
     private final Activation activation;
     private final Backend backend;
@@ -52,14 +55,18 @@ final class ExpertPass {
             for (int index = 0; index < config.count(); index++) {
                 Expert expert = new Expert(index);
                 if (rows[index].length > 0) {
-                    expert(layer.of(expert), expert, rows[index], normed, taps, Optional.of(products), done);
+                    try (Matrix input = input(routing.inputs(), expert, normed, rows[index])) {
+                        expert(layer.of(expert), expert, input, taps, Optional.of(products), done);
+                    }
                 }
                 for (int row : rows[index]) {
                     places[row * config.chosen() + next[row]++] = done++;
                 }
                 int[] more = taps.more(expert, rows[index], tokens);
                 if (more.length > 0) {
-                    expert(layer.of(expert), expert, more, normed, taps, Optional.empty(), 0);
+                    try (Matrix input = input(routing.inputs(), expert, normed, more)) {
+                        expert(layer.of(expert), expert, input, taps, Optional.empty(), 0);
+                    }
                 }
             }
             backend.mixRows(products, places, routing.weights(), hidden);
@@ -67,13 +74,50 @@ final class ExpertPass {
         layer.shared().ifPresent(shared -> shared(shared, layer.sharedGate(), normed, hidden, taps));
     }
 
-    /** Returns, for each expert, the rows that the router sends to it, ascending. */
-    int[][] routed(ExpertMlps layer, Matrix normed) {
+    /**
+     * Returns, for each routed expert, the rows that the router sends to it, ascending.
+     *
+     * @param normed what goes into the router, [rows, hidden]
+     */
+    public int[][] routed(ExpertMlps layer, Matrix normed) {
         return route(layer, normed).rows(config.count());
     }
 
+    /**
+     * Returns what multiplies the input of each routed expert, [rows * experts]; empty where nothing does.
+     *
+     * @param normed what goes into the router, [rows, hidden]
+     */
+    public float[] inputFactors(ExpertMlps layer, Matrix normed) {
+        return config.choice().scalesInputs() ? route(layer, normed).inputs() : new float[0];
+    }
+
+    /**
+     * Returns what goes into an expert's gate and up for some rows; the caller closes it.
+     *
+     * @param factors as {@link #inputFactors} gives them for {@code normed}
+     */
+    public Matrix input(float[] factors, Expert expert, Matrix normed, int[] rows) {
+        Matrix input = backend.allocate(rows.length, normed.columns());
+        try {
+            if (factors.length == 0 || !expert.isRouted()) {
+                backend.gatherRows(normed, rows, input);
+                return input;
+            }
+            float[] own = new float[rows.length];
+            for (int i = 0; i < rows.length; i++) {
+                own[i] = factors[rows[i] * config.count() + expert.index()];
+            }
+            backend.mixRows(normed, rows, own, input);
+            return input;
+        } catch (RuntimeException e) {
+            input.close();
+            throw e;
+        }
+    }
+
     /** Returns what goes into an expert's down for the rows of {@code input}; the caller closes it. */
-    Matrix intoDown(ExpertMlps layer, Expert expert, Matrix input) {
+    public Matrix intoDown(ExpertMlps layer, Expert expert, Matrix input) {
         return activated(layer.of(expert), expert, input, Taps.NONE);
     }
 
@@ -85,17 +129,13 @@ final class ExpertPass {
     }
 
     /** Puts the outputs of some rows into {@code products}, from row {@code first} on, if they are wanted. */
-    private void expert(
-            Mlp mlp, Expert expert, int[] rows, Matrix normed, Taps taps, Optional<Matrix> products, int first) {
-        try (Matrix input = backend.allocate(rows.length, normed.columns())) {
-            backend.gatherRows(normed, rows, input);
-            try (Matrix activated = activated(mlp, expert, input, taps)) {
-                if (products.isPresent()) {
-                    // The rows of the input are not needed any more.
-                    backend.linear(mlp.down(), activated, input);
-                    addBias(mlp, Linear.DOWN, input);
-                    backend.copyRows(input, 0, rows.length, products.get(), first);
-                }
+    private void expert(Mlp mlp, Expert expert, Matrix input, Taps taps, Optional<Matrix> products, int first) {
+        try (Matrix activated = activated(mlp, expert, input, taps)) {
+            if (products.isPresent()) {
+                // The rows of the input are not needed any more.
+                backend.linear(mlp.down(), activated, input);
+                addBias(mlp, Linear.DOWN, input);
+                backend.copyRows(input, 0, input.rows(), products.get(), first);
             }
         }
     }

@@ -5,6 +5,7 @@ import nibble.checkpoint.model.Expert;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.LinearInput;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.LayerVector;
 import nibble.engine.attention.AttentionShape;
@@ -290,9 +291,17 @@ public final class Forward implements AutoCloseable {
         addBias(extras, Linear.K, s.madeKey);
         addBias(extras, Linear.V, s.value);
         extras.headNorms().ifPresent(norms -> {
-            backend.rmsNormHeads(s.madeQuery, norms.query(), config.rmsNormEps());
-            backend.rmsNormHeads(s.madeKey, norms.key(), config.rmsNormEps());
+            normHeads(s.madeQuery, norms.query());
+            normHeads(s.madeKey, norms.key());
         });
+    }
+
+    private void normHeads(Matrix x, float[] gain) {
+        if (config.architecture().headNorm() == HeadNorm.CENTERED) {
+            backend.layerNormHeads(x, gain, config.headDim(), config.rmsNormEps());
+        } else {
+            backend.rmsNormHeads(x, gain, config.rmsNormEps());
+        }
     }
 
     private void addBias(LayerExtras extras, Linear linear, Matrix into) {
@@ -305,7 +314,7 @@ public final class Forward implements AutoCloseable {
     private void attendWhole(DecoderLayer layer, LayerScratch s, int sequences, Taps taps) {
         rotations.rotate(layer, s.query, s.key, sequences, 0);
         AttentionShape shape = shape(layer);
-        backend.attention(shape, sequences, s.query, 0, s.key, s.value, s.attended);
+        chunks(layer).attend(backend, shape, sequences, s.query, 0, s.key, s.value, s.attended);
         if (s.latent != null) {
             taps.absorbed(s.latent.absorbed(
                     s.query, (values, mixed) -> backend.attention(shape, sequences, s.query, 0, s.key, values, mixed)));
@@ -318,29 +327,22 @@ public final class Forward implements AutoCloseable {
                 .withSinks(layer.extras().vector(LayerVector.SINKS));
     }
 
+    /** Returns the chunks of positions that queries of a layer see. */
+    public Chunks chunks(DecoderLayer layer) {
+        return new Chunks(config.attention(layer.extras().layer()).chunk());
+    }
+
     private void attendCached(DecoderLayer layer, LayerScratch s, KeyValueCache cache, int index) {
         int first = cache.length();
         rotations.rotate(layer, s.query, s.key, 1, first);
         backend.copyRows(s.key, 0, s.key.rows(), cache.keys(index), first);
         backend.copyRows(s.value, 0, s.value.rows(), cache.values(index), first);
-        backend.attention(shape(layer), 1, s.query, first, cache.keys(index), cache.values(index), s.attended);
+        chunks(layer)
+                .attend(backend, shape(layer), 1, s.query, first, cache.keys(index), cache.values(index), s.attended);
     }
 
-    /**
-     * Returns, for each routed expert of a layer, the rows that the router sends to it, ascending.
-     *
-     * @param normed what goes into the router, as {@link #input} gives it for GATE_UP
-     */
-    public int[][] routed(ExpertMlps layer, Matrix normed) {
-        return experts().routed(layer, normed);
-    }
-
-    /** Returns what goes into an expert's down for rows of its input; the caller closes it. */
-    public Matrix intoDown(ExpertMlps layer, Expert expert, Matrix input) {
-        return experts().intoDown(layer, expert, input);
-    }
-
-    private ExpertPass experts() {
+    /** Returns what runs the experts of a layer, whose input is what {@link #input} gives for GATE_UP. */
+    public ExpertPass experts() {
         return new ExpertPass(
                 config.experts().orElseThrow(), config.architecture().activation(), backend);
     }

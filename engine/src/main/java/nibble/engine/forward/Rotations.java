@@ -5,6 +5,7 @@ import java.util.HashMap;
 import java.util.Map;
 import java.util.Optional;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.AttentionTemperature;
 import nibble.checkpoint.model.layer.Rope;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.backend.LayerOperations;
@@ -16,6 +17,7 @@ public final class Rotations {
     private final ModelConfig config;
     private final LayerOperations backend;
     private final Map<Rope, Table> tables = new HashMap<>();
+    private final Map<AttentionTemperature, RotaryTable> growing = new HashMap<>();
 
     /** @param length of the sequence that the table is made for; 0 where it does not matter */
     private record Table(RotaryTable table, int length) {}
@@ -32,10 +34,28 @@ public final class Rotations {
             backend.rope(query, config.headDim(), table, sequences, first);
             backend.rope(key, config.headDim(), table, sequences, first);
         });
+        int positions = first + query.rows() / sequences;
+        temperature(layer, positions)
+                .ifPresent(grows -> backend.rope(query, config.headDim(), factors(grows, positions), sequences, first));
     }
 
     private Optional<Rope> rope(DecoderLayer layer) {
         return config.attention(layer.extras().layer()).rope();
+    }
+
+    private Optional<AttentionTemperature> temperature(DecoderLayer layer, int positions) {
+        return config.attention(layer.extras().layer()).temperature().filter(grows -> !grows.isNeutral(positions));
+    }
+
+    /** A table that turns nothing, and multiplies queries by the factor of their position. */
+    private RotaryTable factors(AttentionTemperature grows, int positions) {
+        RotaryTable found = growing.get(grows);
+        if (found == null || found.positions() < positions) {
+            int made = Math.max(positions, Math.min(2 * positions, config.maxPositions()));
+            found = RotaryTable.of(grows, config.headDim(), made);
+            growing.put(grows, found);
+        }
+        return found;
     }
 
     /** Returns what turns rows that stand at these positions. */
@@ -62,6 +82,7 @@ public final class Rotations {
     public final class At {
         private final int[] positions;
         private final Map<Rope, RotaryTable> atPositions = new HashMap<>();
+        private final Map<AttentionTemperature, RotaryTable> factorsThere = new HashMap<>();
 
         private At(int[] positions) {
             this.positions = positions;
@@ -71,12 +92,19 @@ public final class Rotations {
         public void rotate(DecoderLayer layer, Matrix query, Matrix key) {
             rope(layer).ifPresent(rope -> {
                 RotaryTable table = atPositions.computeIfAbsent(
-                        rope,
-                        r -> table(r, Arrays.stream(positions).max().orElse(0) + 1)
-                                .at(positions));
+                        rope, r -> table(r, length()).at(positions));
                 backend.rope(query, config.headDim(), table, 1, 0);
                 backend.rope(key, config.headDim(), table, 1, 0);
             });
+            temperature(layer, length()).ifPresent(grows -> {
+                RotaryTable table = factorsThere.computeIfAbsent(
+                        grows, g -> factors(g, length()).at(positions));
+                backend.rope(query, config.headDim(), table, 1, 0);
+            });
+        }
+
+        private int length() {
+            return Arrays.stream(positions).max().orElse(0) + 1;
         }
     }
 }

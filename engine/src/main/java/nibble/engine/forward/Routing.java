@@ -9,8 +9,9 @@ import nibble.checkpoint.model.Experts;
  * @param chosen experts of a token
  * @param experts [tokens * chosen], ascending for each token
  * @param weights [tokens * chosen]
+ * @param inputs what multiplies the input of each expert, [tokens * all experts]; empty where nothing does
  */
-record Routing(int chosen, int[] experts, float[] weights) {
+record Routing(int chosen, int[] experts, float[] weights, float[] inputs) {
     /**
      * Chooses the experts with the best scores; of equal ones the first.
      *
@@ -44,9 +45,13 @@ record Routing(int chosen, int[] experts, float[] weights) {
             }
             hideOtherGroups(config.choice(), scores, 1);
             choose(scores, experts, token * chosen, chosen);
+            if (config.choice().scalesInputs()) {
+                Arrays.fill(weights, token * chosen, (token + 1) * chosen, 1f);
+                continue;
+            }
             weigh(config, logits, token * count, experts, weights, token * chosen);
         }
-        return new Routing(chosen, experts, weights);
+        return new Routing(chosen, experts, weights, config.choice().scalesInputs() ? sigmoids(logits) : new float[0]);
     }
 
     /**
@@ -81,6 +86,14 @@ record Routing(int chosen, int[] experts, float[] weights) {
             experts[to] = best;
             weights[to] = (float) (1 / sum);
         }
+    }
+
+    private static float[] sigmoids(float[] logits) {
+        float[] sigmoids = new float[logits.length];
+        for (int i = 0; i < logits.length; i++) {
+            sigmoids[i] = (float) sigmoid(logits[i]);
+        }
+        return sigmoids;
     }
 
     static double sigmoid(double x) {

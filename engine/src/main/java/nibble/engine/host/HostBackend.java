@@ -106,6 +106,21 @@ abstract class HostBackend implements Backend {
     }
 
     @Override
+    public void layerNormHeads(Matrix x, float[] weight, int headDim, double epsilon) {
+        Extents.layerNormHeads(x, weight, headDim);
+        float[] values = HostMatrix.values(x);
+        // The same numbers, a head in each row.
+        Matrix heads = new HostMatrix(values, values.length / headDim, headDim);
+        float[] ones = new float[headDim];
+        Arrays.fill(ones, 1);
+        center(heads, heads);
+        rmsNorm(heads, ones, epsilon, heads);
+        for (int i = 0; i < values.length; i++) {
+            values[i] *= weight[i % weight.length];
+        }
+    }
+
+    @Override
     public void gatherColumns(Matrix source, int[] columns, Matrix target) {
         Extents.gatherColumns(source, columns, target);
         float[] from = HostMatrix.values(source);

@@ -39,6 +39,7 @@ final class ArchitectureChecks {
         return List.of(
                 headNorms(),
                 centered(),
+                centeredHeads(),
                 biases(),
                 scales(),
                 geglu(),
@@ -100,6 +101,28 @@ final class ArchitectureChecks {
                     results[1],
                     results[0],
                     i -> (s[1] + 8) * U + (activation + U) * (1 + Math.abs(results[0][i])));
+        }
+        return comparison.result();
+    }
+
+    private Check centeredHeads() {
+        Comparison comparison = new Comparison("layerNormHeads");
+        // rows, heads, head size
+        for (int[] s : new int[][] {{1, 1, 2}, {3, 5, 18}, {101, 4, 64}, {2, 3, 300}}) {
+            float[] gain = operands.norm(s[1] * s[2]);
+            float[][] results = inPlace(
+                    operands.values(s[0] * s[1] * s[2]),
+                    s[0],
+                    s[1] * s[2],
+                    (side, x) -> side.layerNormHeads(x, gain, s[2], 1e-2));
+            // Values of about 1 by at most 10, the root of epsilon; the mean as in center.
+            comparison.compare(
+                    Arrays.toString(s),
+                    results[1],
+                    results[0],
+                    i -> 10 * Math.abs(gain[i % gain.length]) * (s[2] + 8) * U
+                            + ((s[2] / 2.0 + 8) * U + activation) * Math.abs(results[0][i])
+                            + 1e-7);
         }
         return comparison.result();
     }

@@ -72,9 +72,9 @@ public record LayerExtras(
         return new LayerExtras(
                 layer,
                 biases,
-                config.architecture().headNorm() == HeadNorm.NONE
-                        ? Optional.empty()
-                        : Optional.of(new HeadNorms(ones(config.queryNormWidth()), ones(config.keyNormWidth()))),
+                config.architecture().headNorm().isStored()
+                        ? Optional.of(new HeadNorms(ones(config.queryNormWidth()), ones(config.keyNormWidth())))
+                        : withoutGains(config, layer),
                 norms,
                 vectors(
                         config,
@@ -89,6 +89,14 @@ public record LayerExtras(
             config.vector(kind, layer).ifPresent(spec -> vectors.put(kind, values.apply(spec)));
         }
         return vectors;
+    }
+
+    /** Of layers whose queries and keys turn; the order does not matter, as turns keep what norms divide by. */
+    private static Optional<HeadNorms> withoutGains(ModelConfig config, int layer) {
+        return config.architecture().headNorm() == HeadNorm.WITHOUT_GAIN
+                        && config.attention(layer).rope().isPresent()
+                ? Optional.of(new HeadNorms(ones(config.headDim()), ones(config.headDim())))
+                : Optional.empty();
     }
 
     private static float[] ones(int length) {
@@ -124,11 +132,11 @@ public record LayerExtras(
         return new LayerExtras(
                 layer,
                 biases,
-                config.architecture().headNorm() == HeadNorm.NONE
-                        ? Optional.empty()
-                        : Optional.of(new HeadNorms(
+                config.architecture().headNorm().isStored()
+                        ? Optional.of(new HeadNorms(
                                 DecoderLayer.norm(checkpoint, TensorNames.queryNorm(layer)),
-                                DecoderLayer.norm(checkpoint, TensorNames.keyNorm(layer)))),
+                                DecoderLayer.norm(checkpoint, TensorNames.keyNorm(layer))))
+                        : withoutGains(config, layer),
                 norms,
                 vectors(config, layer, spec -> DecoderLayer.vector(checkpoint.tensor(spec.name()))));
     }

@@ -7,6 +7,15 @@ public interface RowLogits {
     /** Returns the greatest of them, where the device tells them by themselves. */
     Optional<Likeliest> likeliest();
 
+    /**
+     * Returns the same with at least the first {@code most} of the greatest logits, where whoever asks needs no more.
+     *
+     * @param most 1 or more
+     */
+    default Optional<Likeliest> likeliest(int most) {
+        return likeliest();
+    }
+
     /** Returns all of them, [vocabulary]; the caller's. */
     float[] all();
 

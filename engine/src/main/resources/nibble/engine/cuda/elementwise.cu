@@ -75,6 +75,23 @@ extern "C" __global__ void center(const half_t* x, int columns, half_t* out) {
     for (int i = threadIdx.x; i < columns; i += 256) to[i] = to_half(to_float(from[i]) - mean);
 }
 
+// x = (x - mean(x)) / sqrt(variance(x) + epsilon) * weight of each head of dim, all gains of a row in weight.  Grid: rows times heads.
+// Block: 256.
+extern "C" __global__ void layer_norm_heads(half_t* x, const float* weight, float epsilon, int heads, int dim) {
+    half_t* head = x + (long long)blockIdx.x * dim;
+    const float* gain = weight + (long long)(blockIdx.x % heads) * dim;
+    float sum = 0;
+    for (int i = threadIdx.x; i < dim; i += 256) sum += to_float(head[i]);
+    float mean = block_sum(sum) / dim;
+    float squares = 0;
+    for (int i = threadIdx.x; i < dim; i += 256) {
+        float a = to_float(head[i]) - mean;
+        squares += a * a;
+    }
+    float scale = rsqrtf(block_sum(squares) / dim + epsilon);
+    for (int i = threadIdx.x; i < dim; i += 256) head[i] = to_half((to_float(head[i]) - mean) * scale * gain[i]);
+}
+
 // Turns elements i and i + half of each head of dim, 2 half of them at most, by the angle of the row's position, first + row % length.
 // cos, sin: [positions, half].  Grid: (blocks over columns / 4 pairs, rows).  Block: 128. A thread turns two pairs where half
 // is even, one where it is odd.

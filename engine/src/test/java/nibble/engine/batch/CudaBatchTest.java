@@ -350,6 +350,7 @@ class CudaBatchTest {
         Arrays.setAll(order, i -> i);
         Arrays.sort(order, (a, b) -> all[a] == all[b] ? Integer.compare(a, b) : Float.compare(all[b], all[a]));
         assertThat(likeliest.ids().length).isEqualTo(Math.min(128, all.length));
+        assertThat(found.likeliest(3).orElseThrow().ids()).isEqualTo(Arrays.copyOf(likeliest.ids(), 3));
         double sum = 0;
         double tempered = 0;
         for (int i = 0; i < all.length; i++) {

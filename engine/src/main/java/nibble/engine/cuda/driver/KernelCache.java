@@ -49,6 +49,7 @@ public final class KernelCache implements AutoCloseable {
             "attention_tile.cuh",
             "batch_linear.cuh",
             "batch_mma.cuh",
+            "batch_sums.cuh",
             "batch_wgmma.cuh",
             "attention_mma.cuh",
             "attention_wgmma.cuh",

@@ -103,6 +103,12 @@ final class SingleLayers implements LayerOperations {
 
     // LayerPass refuses a model that needs it.
     @Override
+    public void layerNormHeads(Matrix x, float[] weight, int headDim, double epsilon) {
+        throw new UnsupportedOperationException("gradients of norms of heads that subtract the mean");
+    }
+
+    // As above.
+    @Override
     public void center(Matrix x, Matrix out) {
         throw new UnsupportedOperationException("gradients of norms that subtract the mean");
     }

@@ -1,10 +1,10 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.model.keys;
 
 import java.util.List;
 import java.util.Optional;
 
 /**
- * What transformers' config class of an architecture assumes for keys that a config.json leaves out.
+ * Holds what transformers' config class of an architecture assumes for keys that a config.json leaves out.
  *
  * @param positions {@code max_position_embeddings}
  * @param bos {@code bos_token_id}, empty for none
@@ -13,7 +13,7 @@ import java.util.Optional;
  * @param kvHeads {@code num_key_value_heads}; empty where it is num_attention_heads
  * @param tiedEmbeddings {@code tie_word_embeddings}
  */
-record ConfigDefaults(
+public record ConfigDefaults(
         int positions,
         List<Integer> bos,
         List<Integer> eos,
@@ -21,19 +21,23 @@ record ConfigDefaults(
         Optional<Integer> kvHeads,
         boolean tiedEmbeddings) {
 
-    ConfigDefaults(int positions, List<Integer> bos, List<Integer> eos) {
+    /** Describes heads that share the width, each with its own key and value, and a head beside the embedding. */
+    public ConfigDefaults(int positions, List<Integer> bos, List<Integer> eos) {
         this(positions, bos, eos, Optional.empty(), Optional.empty(), false);
     }
 
-    ConfigDefaults withHeadDim(int width) {
+    /** Returns these with another {@code head_dim}. */
+    public ConfigDefaults withHeadDim(int width) {
         return new ConfigDefaults(positions, bos, eos, Optional.of(width), kvHeads, tiedEmbeddings);
     }
 
-    ConfigDefaults withKvHeads(int heads) {
+    /** Returns these with another {@code num_key_value_heads}. */
+    public ConfigDefaults withKvHeads(int heads) {
         return new ConfigDefaults(positions, bos, eos, headDim, Optional.of(heads), tiedEmbeddings);
     }
 
-    ConfigDefaults withTiedEmbeddings() {
+    /** Returns these with the embedding as the output projection. */
+    public ConfigDefaults withTiedEmbeddings() {
         return new ConfigDefaults(positions, bos, eos, headDim, kvHeads, true);
     }
 }

@@ -1,17 +1,18 @@
-package nibble.checkpoint.model;
+package nibble.checkpoint.model.keys;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Predicate;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 
 /**
- * Keys of config.json that change what a model computes and that none of {@link Architecture} has. Loaders that do not
- * know one ignore it in silence; here a value that would matter is refused by name.
+ * Lists keys of config.json that change what a model computes and that no architecture has in general. Loaders that do
+ * not know one ignore it in silence; here a value that would matter is refused by name.
  */
-final class OtherModels {
+public final class OtherModels {
     private static final Predicate<JsonNode> OFF = value -> value.isBoolean() && !value.booleanValue();
     private static final Predicate<JsonNode> ON = value -> value.isBoolean() && value.booleanValue();
     private static final Predicate<JsonNode> ONE = value -> value.isNumber() && value.doubleValue() == 1;
@@ -92,14 +93,20 @@ final class OtherModels {
 
     private OtherModels() {}
 
-    /** @throws BadCheckpointException naming the first key with a value that would matter and is not read */
-    static void refuse(ConfigKeys keys, Architecture architecture) {
+    /**
+     * Refuses keys that are not read.
+     *
+     * @param own keys that the architecture reads itself
+     * @param experts whether it reads the number of experts
+     * @throws BadCheckpointException naming the first key with a value that would matter
+     */
+    public static void refuse(ConfigKeys keys, Set<String> own, boolean experts) {
         for (Rule rule : RULES) {
-            if (rule.neutral() == AT_MOST_ONE && architecture.mixesExperts()) {
+            if (rule.neutral() == AT_MOST_ONE && experts) {
                 continue;
             }
             for (String key : rule.keys()) {
-                if (architecture.ownKeys().contains(key)) {
+                if (own.contains(key)) {
                     continue;
                 }
                 if (rule.neutral() == OFF || rule.neutral() == ON) {

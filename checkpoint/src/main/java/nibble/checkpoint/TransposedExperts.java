@@ -22,8 +22,8 @@ import nibble.checkpoint.tensor.StoredTensor;
 import nibble.checkpoint.tensor.TensorSpec;
 
 /**
- * gpt-oss's experts, which lie together in one tensor of a layer; gate and up take turns there. Each expert's linears
- * become tensors of their own.
+ * Experts that lie together in one tensor of a layer, transposed: gpt-oss's, where gate and up take turns, and Llama
+ * 4's, where gate comes before up. Each expert's linears become tensors of their own.
  *
  * <pre>
  * model.layers.N.mlp.experts.gate_up_proj         [experts, hidden, 2 · width]             transposed
@@ -31,11 +31,12 @@ import nibble.checkpoint.tensor.TensorSpec;
  * model.layers.N.mlp.experts.gate_up_proj_blocks  [experts, 2 · width, hidden / 32, 16]    MXFP4, two values a byte
  * model.layers.N.mlp.experts.gate_up_proj_scales  [experts, 2 · width, hidden / 32]        their exponents
  * model.layers.N.mlp.experts.down_proj            [experts, width, hidden], and so on
+ * model.layers.N.feed_forward.experts.gate_up_proj  [experts, hidden, 2 · width]           transposed, gate before up
  * </pre>
  */
-final class InterleavedExperts {
-    private static final Pattern FUSED = Pattern.compile(
-            "model\\.layers\\.(\\d{1,9})\\.mlp\\.experts\\.(gate_up|down)_proj(|_bias|_blocks|_scales)");
+final class TransposedExperts {
+    private static final Pattern FUSED = Pattern.compile("model\\.layers\\.(\\d{1,9})\\.(?:mlp|feed_forward)\\.experts"
+            + "\\.(gate_up|down)_proj(|_bias|_blocks|_scales)");
 
     private static final String BLOCKS = "_blocks";
     private static final String SCALES = "_scales";
@@ -46,7 +47,7 @@ final class InterleavedExperts {
     private final Map<String, Supplier<GgufBlocks>> blocks;
     private final SequencedMap<String, StoredTensor> split = new LinkedHashMap<>();
 
-    private InterleavedExperts(
+    private TransposedExperts(
             ModelConfig config,
             Experts experts,
             SequencedMap<String, StoredTensor> all,
@@ -66,13 +67,10 @@ final class InterleavedExperts {
      */
     static SequencedMap<String, StoredTensor> split(
             ModelConfig config, SequencedMap<String, StoredTensor> tensors, Map<String, Supplier<GgufBlocks>> blocks) {
-        if (config.experts()
-                .filter(experts -> experts.names().equals(Experts.Names.GPT_OSS))
-                .isEmpty()) {
+        if (config.experts().filter(experts -> experts.names().areTransposed()).isEmpty()) {
             return tensors;
         }
-        InterleavedExperts made =
-                new InterleavedExperts(config, config.experts().get(), tensors, blocks);
+        TransposedExperts made = new TransposedExperts(config, config.experts().get(), tensors, blocks);
         tensors.forEach((name, tensor) -> {
             Matcher fused = FUSED.matcher(name);
             if (fused.matches()) {
@@ -91,7 +89,7 @@ final class InterleavedExperts {
         switch (kind) {
             case "_bias" -> {
                 require(tensor, Shape.of(experts.count(), out), false);
-                forEach(down, (linear, turn, turns) -> bias(tensor, layer, linear, out, turn, turns));
+                forEach(down, (linear, start, step) -> bias(tensor, layer, linear, out, start, step));
             }
             case BLOCKS -> {
                 String scales = tensor.name().substring(0, tensor.name().length() - BLOCKS.length()) + SCALES;
@@ -112,15 +110,15 @@ final class InterleavedExperts {
                 require(exponents, Shape.of(experts.count(), out, perRow), true);
                 forEach(
                         down,
-                        (linear, turn, turns) -> blocks(
+                        (linear, start, step) -> blocks(
                                 new MxBlocks(
                                         tensor.view().data(), exponents.view().data(), in),
                                 tensor,
                                 layer,
                                 linear,
                                 out,
-                                turn,
-                                turns));
+                                start,
+                                step));
             }
             case SCALES -> {
                 String values = tensor.name().substring(0, tensor.name().length() - SCALES.length()) + BLOCKS;
@@ -132,14 +130,14 @@ final class InterleavedExperts {
             }
             default -> {
                 require(tensor, Shape.of(experts.count(), in, out), false);
-                forEach(down, (linear, turn, turns) -> dense(tensor, layer, linear, out, in, turn, turns));
+                forEach(down, (linear, start, step) -> dense(tensor, layer, linear, out, in, start, step));
             }
         }
     }
 
-    /** What is made of one linear of an expert: row r of it is row {@code turns * r + turn} of those together. */
+    /** What is made of one linear of an expert: row r of it is row {@code step * r + start} of those together. */
     private interface Part {
-        void add(LayerLinear linear, int turn, int turns);
+        void add(LayerLinear linear, int start, int step);
     }
 
     private void forEach(boolean down, Part part) {
@@ -148,13 +146,14 @@ final class InterleavedExperts {
             if (down) {
                 part.add(new LayerLinear(Linear.DOWN, expert), 0, 1);
             } else {
-                part.add(new LayerLinear(Linear.GATE, expert), 0, 2);
-                part.add(new LayerLinear(Linear.UP, expert), 1, 2);
+                boolean interleaved = experts.names().equals(Experts.Names.GPT_OSS);
+                part.add(new LayerLinear(Linear.GATE, expert), 0, interleaved ? 2 : 1);
+                part.add(new LayerLinear(Linear.UP, expert), interleaved ? 1 : experts.width(), interleaved ? 2 : 1);
             }
         }
     }
 
-    private void bias(StoredTensor tensor, int layer, LayerLinear linear, int out, int turn, int turns) {
+    private void bias(StoredTensor tensor, int layer, LayerLinear linear, int out, int start, int step) {
         config.bias(linear, layer).ifPresent(expected -> {
             DType type = tensor.spec().dtype();
             TensorSpec spec = new TensorSpec(expected.name(), type, expected.shape());
@@ -162,8 +161,8 @@ final class InterleavedExperts {
             add(new StoredTensor(spec, tensor.file(), tensor.storage(), spec.bytes(), () -> {
                 MemorySegment from = tensor.view().data();
                 MemorySegment to = Arena.ofAuto().allocate(spec.bytes(), 64);
-                for (long row = 0; row < out / turns; row++) {
-                    long at = (first + turns * row + turn) * type.bytes();
+                for (long row = 0; row < expected.shape().elements(); row++) {
+                    long at = (first + step * row + start) * type.bytes();
                     MemorySegment.copy(from, at, to, row * type.bytes(), type.bytes());
                 }
                 return to;
@@ -171,15 +170,15 @@ final class InterleavedExperts {
         });
     }
 
-    private void dense(StoredTensor tensor, int layer, LayerLinear linear, int out, int in, int turn, int turns) {
+    private void dense(StoredTensor tensor, int layer, LayerLinear linear, int out, int in, int start, int step) {
         DType type = tensor.spec().dtype();
-        int rows = out / turns;
+        int rows = rows(linear, out);
         TensorSpec spec = new TensorSpec(weight(layer, linear), type, Shape.of(rows, in));
         long first = (long) linear.expert().index() * out * in;
         StoredTensor.RowReader reader = (from, count) -> {
             MemorySegment data = tensor.view().data();
             MemorySegment to = MemorySegment.ofArray(new byte[Math.toIntExact(count * in * type.bytes())]);
-            transpose(data, first, out, in, turns, from * turns + turn, count, type.bytes(), to);
+            transpose(data, first, out, in, step, from * step + start, count, type.bytes(), to);
             return to;
         };
         add(new StoredTensor(
@@ -189,7 +188,7 @@ final class InterleavedExperts {
                 spec.bytes(),
                 () -> {
                     MemorySegment to = Arena.ofAuto().allocate(spec.bytes(), 64);
-                    transpose(tensor.view().data(), first, out, in, turns, turn, rows, type.bytes(), to);
+                    transpose(tensor.view().data(), first, out, in, step, start, rows, type.bytes(), to);
                     return to;
                 },
                 reader));
@@ -215,22 +214,27 @@ final class InterleavedExperts {
     }
 
     private void blocks(
-            MxBlocks together, StoredTensor tensor, int layer, LayerLinear linear, int out, int turn, int turns) {
-        int rows = out / turns;
-        long first = (long) linear.expert().index() * out + turn;
+            MxBlocks together, StoredTensor tensor, int layer, LayerLinear linear, int out, int start, int step) {
+        int rows = rows(linear, out);
+        long first = (long) linear.expert().index() * out + start;
         TensorSpec spec = new TensorSpec(weight(layer, linear), DType.F32, Shape.of(rows, together.columns()));
-        blocks.put(spec.name(), () -> together.rows(first, turns, rows));
+        blocks.put(spec.name(), () -> together.rows(first, step, rows));
         add(new StoredTensor(
                 spec,
                 tensor.file(),
                 "MXFP4",
                 together.storedBytes(rows),
-                () -> together.floats(first, turns, rows, Arena.ofAuto().allocate(spec.bytes(), 64)),
+                () -> together.floats(first, step, rows, Arena.ofAuto().allocate(spec.bytes(), 64)),
                 (from, count) -> together.floats(
-                        first + from * turns,
-                        turns,
+                        first + from * step,
+                        step,
                         Math.toIntExact(count),
                         MemorySegment.ofArray(new byte[Math.toIntExact(4L * count * together.columns())]))));
+    }
+
+    /** Rows of a linear among the {@code out} of those together. */
+    private static int rows(LayerLinear linear, int out) {
+        return linear.linear() == Linear.DOWN ? out : out / 2;
     }
 
     private String weight(int layer, LayerLinear linear) {
