@@ -8,6 +8,7 @@ import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.LayerOperations;
 import nibble.engine.backend.Parameter;
@@ -107,6 +108,9 @@ public final class DivergencePass implements AutoCloseable {
         }
         if (config.latent().isPresent()) {
             return Optional.of("latent attention");
+        }
+        if (config.architecture().headNorm() == HeadNorm.CENTERED) {
+            return Optional.of("models whose norms of heads subtract a mean");
         }
         return config.architecture().biasesNorms() ? Optional.of("models whose norms have a bias") : Optional.empty();
     }

@@ -35,7 +35,7 @@ class CudaDivergencePassTest {
 
     /** Operands of products have 11 bits, so sums of gradients are right to a part in a hundred, most far better. */
     @ParameterizedTest
-    @MethodSource("nibble.engine.ArchitecturesTest#dense")
+    @MethodSource("nibble.engine.gradient.DivergencePassTest#tunable")
     void gradients_are_those_of_pytorch(String model) throws IOException {
         JsonNode expected = new ObjectMapper()
                 .readTree(Path.of("src", "test", "resources", "gradients.json").toFile())
