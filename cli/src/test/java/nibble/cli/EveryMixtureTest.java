@@ -307,6 +307,12 @@ class EveryMixtureTest {
         assertThat(TinyModel.run("verify", rtn)).contains(note);
     }
 
+    @Test
+    void a_folder_of_llama_4_in_16_bits_says_which_program_does_not_load_it() throws IOException {
+        String said = TinyModel.run("convert", model("llama4"), folder.resolve("dense"), "--format", "safetensors");
+        assertThat(said).contains("transformers 5.17 loads Llama 4's experts in 16 bits from fused tensors alone");
+    }
+
     /** Experts that are in MXFP4 stay as they are; those that are not can be rounded to it. */
     @Test
     void mxfp4_is_kept_and_made() throws IOException {

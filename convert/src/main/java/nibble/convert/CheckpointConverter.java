@@ -142,8 +142,10 @@ public final class CheckpointConverter {
                         config.quantization().map(QuantizationConfig::symmetric).orElse(false),
                         config.experts().isPresent())
                 : Optional.empty();
-        return Stream.concat(config.architecture().expertsNote().stream(), ofFormat.stream())
-                .toList();
+        Optional<String> ofExperts = target instanceof Target.Safetensors
+                ? config.architecture().denseExpertsNote()
+                : config.architecture().expertsNote();
+        return Stream.concat(ofExperts.stream(), ofFormat.stream()).toList();
     }
 
     private List<Item> items() {

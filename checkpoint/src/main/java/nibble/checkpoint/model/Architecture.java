@@ -185,6 +185,11 @@ public class Architecture {
         return Optional.empty();
     }
 
+    /** Returns the same of experts that are not quantized. */
+    public Optional<String> denseExpertsNote() {
+        return expertsNote();
+    }
+
     /** Returns whether weights quantized so are read as a source, like dense ones: {@code quant_method}. */
     boolean readsAsDense(String method) {
         return false;
