@@ -48,8 +48,8 @@ class EveryArchitectureTest {
         List<Object> quantize = new ArrayList<>(List.of("quantize", model, fitted, "--method", "best"));
         quantize.addAll(List.of("--group-size", "32", "--samples", "4", "--seq-len", "32", "--device", "cpu"));
         quantize.addAll(List.of("--calibration", folder.resolve("text.txt"), "--json", "-"));
-        // One takes as many as it takes by default.
-        if (!name.equals("smollm")) {
+        // One takes as many as it takes by default. Norms of heads that subtract a mean have no gradients yet.
+        if (!name.equals("smollm") && !name.equals("cohere-plus")) {
             quantize.addAll(List.of("--steps", "16"));
         }
         JsonNode report = TinyModel.json(quantize.toArray());
