@@ -264,10 +264,6 @@ public final class CalibrationStream implements AutoCloseable {
         store.giveBack(place.index(), false);
     }
 
-    Backend backend(int batch) {
-        return places.get(batch).member().backend();
-    }
-
     void closeKept(List<ActivationStore> kept) {
         for (int i = kept.size() - 1; i >= 0; i--) {
             members.get(i).backend().makeCurrent();

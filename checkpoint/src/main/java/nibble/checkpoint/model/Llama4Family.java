@@ -2,7 +2,6 @@ package nibble.checkpoint.model;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.ArrayList;
-import java.util.EnumSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Set;
@@ -82,13 +81,6 @@ public final class Llama4Family {
         @Override
         public HeadNorm headNorm() {
             return norm;
-        }
-
-        @Override
-        Set<Linear> biases(ConfigKeys keys) {
-            return keys.flag("attention_bias", false)
-                    ? EnumSet.of(Linear.Q, Linear.K, Linear.V, Linear.O)
-                    : EnumSet.noneOf(Linear.class);
         }
 
         @Override

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import nibble.checkpoint.model.Linear;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.layer.LayerAttention;
@@ -110,8 +111,8 @@ final class LayerPass implements AutoCloseable {
             forward.gatherColumns(madeKey, halves.key(), tape.key);
         }
         tuned.headNorms().ifPresent(norms -> {
-            forward.copyRows(tape.query, 0, rows, java.util.Objects.requireNonNull(tape.rawQuery), 0);
-            forward.copyRows(tape.key, 0, rows, java.util.Objects.requireNonNull(tape.rawKey), 0);
+            forward.copyRows(tape.query, 0, rows, Objects.requireNonNull(tape.rawQuery), 0);
+            forward.copyRows(tape.key, 0, rows, Objects.requireNonNull(tape.rawKey), 0);
             operations.rmsNormHeads(tape.query, norms.query(), config.rmsNormEps());
             operations.rmsNormHeads(tape.key, norms.key(), config.rmsNormEps());
         });
@@ -273,7 +274,7 @@ final class LayerPass implements AutoCloseable {
     }
 
     private void addHeads(@Nullable Matrix raw, Parameter gain, Matrix gradient) {
-        operations.rmsNormHeadsBack(java.util.Objects.requireNonNull(raw), gain, config.rmsNormEps(), gradient);
+        operations.rmsNormHeadsBack(Objects.requireNonNull(raw), gain, config.rmsNormEps(), gradient);
     }
 
     @Override
