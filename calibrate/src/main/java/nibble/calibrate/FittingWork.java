@@ -13,13 +13,12 @@ import nibble.calibrate.search.LayerFitter;
 import nibble.calibrate.search.LayerQuantizer;
 import nibble.calibrate.search.LayerSource;
 import nibble.calibrate.stream.PairedStream;
+import nibble.calibrate.tune.BestDefaults;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.model.TensorNames;
-import nibble.checkpoint.source.BadCheckpointException;
 import nibble.datasets.TokenBlocks;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.backend.Workers;
-import nibble.engine.gradient.DivergencePass;
 import nibble.engine.quantize.FitSteps;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.DenseWeight;
@@ -46,13 +45,8 @@ final class FittingWork implements LayerWork {
             LayerJournal journal,
             Workers workers,
             WorkProgress progress) {
-        DivergencePass.lacks(job.source().config())
-                .filter(_ -> job.options().steps() > 0)
-                .ifPresent(what -> {
-                    throw new BadCheckpointException(
-                            job.source().configFile(),
-                            "steps of tuning are not yet taken for " + what + "; give --steps 0");
-                });
+        BestDefaults.requireSteps(
+                job.source().config(), job.source().configFile(), job.options().steps());
         this.job = job;
         this.devices = devices;
         this.journal = journal;

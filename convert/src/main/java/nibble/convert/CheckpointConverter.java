@@ -137,14 +137,16 @@ public final class CheckpointConverter {
     }
 
     private List<String> notes() {
-        Optional<String> ofFormat = target instanceof Target.Packed(QuantizedFormat format)
-                ? format.loaderNote(
-                        config.quantization().map(QuantizationConfig::symmetric).orElse(false),
-                        config.experts().isPresent())
-                : Optional.empty();
-        Optional<String> ofExperts =
-                target instanceof Target.Packed ? config.architecture().expertsNote() : Optional.empty();
-        return Stream.concat(ofExperts.stream(), ofFormat.stream()).toList();
+        if (!(target instanceof Target.Packed(QuantizedFormat format))) {
+            return List.of();
+        }
+        boolean symmetric =
+                config.quantization().map(QuantizationConfig::symmetric).orElse(false);
+        return Stream.of(
+                        config.architecture().quantizedNote(format, symmetric),
+                        format.loaderNote(symmetric, config.experts().isPresent()))
+                .flatMap(Optional::stream)
+                .toList();
     }
 
     private List<Item> items(ConversionOptions options) {

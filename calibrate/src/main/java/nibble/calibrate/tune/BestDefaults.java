@@ -1,7 +1,9 @@
 package nibble.calibrate.tune;
 
+import java.nio.file.Path;
 import nibble.calibrate.job.BestSettings;
 import nibble.checkpoint.model.ModelConfig;
+import nibble.checkpoint.source.BadCheckpointException;
 import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.gradient.DivergencePass;
@@ -59,5 +61,18 @@ public record BestDefaults(BestSettings settings, int samples) {
         boolean fits =
                 backend.gradients().fitsCodes(config, spec, sequences, length, DivergencePass.tapeColumns(config));
         return fits ? chosen : FIXED_CODES;
+    }
+
+    /**
+     * Refuses steps of tuning for a model that they are not taken for.
+     *
+     * @param configFile of the model, for the message
+     * @throws BadCheckpointException if steps were asked for and the model lacks gradients
+     */
+    public static void requireSteps(ModelConfig config, Path configFile, int steps) {
+        DivergencePass.lacks(config).filter(_ -> steps > 0).ifPresent(what -> {
+            throw new BadCheckpointException(
+                    configFile, "steps of tuning are not yet taken for " + what + "; give --steps 0");
+        });
     }
 }

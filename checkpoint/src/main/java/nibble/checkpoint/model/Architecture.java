@@ -14,6 +14,7 @@ import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.Multipliers;
 import nibble.checkpoint.model.layer.Rope;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 
@@ -178,11 +179,19 @@ public class Architecture {
     }
 
     /**
-     * Returns a note for a user on the programs that load quantized experts as they are written, a tensor each, in
-     * words; empty where the known ones do.
+     * Returns a note for a user on the programs that compute something else from a quantized folder of this class, in
+     * words; empty where none of the known ones does.
      */
-    public Optional<String> expertsNote() {
+    public Optional<String> quantizedNote(QuantizedFormat format, boolean symmetric) {
         return Optional.empty();
+    }
+
+    /**
+     * Returns keys of config.json that published files have, each with its value where a config has none: transformers
+     * takes it for granted, and other loaders do not.
+     */
+    public Map<String, Object> assumedKeys() {
+        return Map.of();
     }
 
     /** Returns whether weights quantized so are read as a source, like dense ones: {@code quant_method}. */

@@ -29,6 +29,11 @@ public final class DeepseekFamily {
                 Optional<Experts> experts(ConfigKeys keys) {
                     return ExpertKeys.deepseek2(keys);
                 }
+
+                @Override
+                public Map<String, Object> assumedKeys() {
+                    return Map.of("n_group", 1, "topk_group", 1);
+                }
             };
 
     /**
@@ -59,6 +64,11 @@ public final class DeepseekFamily {
                 @Override
                 public boolean correctsChoice() {
                     return true;
+                }
+
+                @Override
+                public Map<String, Object> assumedKeys() {
+                    return Map.of(ExpertKeys.SCORES, ExpertKeys.SIGMOID, ExpertKeys.METHOD, ExpertKeys.CORRECTED);
                 }
 
                 @Override

@@ -31,10 +31,10 @@ final class ExpertKeys {
     /** DeepSeek's name. */
     private static final String ROUTED = "n_routed_experts";
 
-    private static final String SCORES = "scoring_func";
-    private static final String SIGMOID = "sigmoid";
-    private static final String METHOD = "topk_method";
-    private static final String CORRECTED = "noaux_tc";
+    static final String SCORES = "scoring_func";
+    static final String SIGMOID = "sigmoid";
+    static final String METHOD = "topk_method";
+    static final String CORRECTED = "noaux_tc";
     private static final String GROUPS = "n_group";
     private static final String CHOSEN_GROUPS = "topk_group";
 

@@ -8,6 +8,7 @@ import nibble.checkpoint.model.keys.ConfigDefaults;
 import nibble.checkpoint.model.layer.Activation;
 import nibble.checkpoint.model.layer.LayerNorm;
 import nibble.checkpoint.model.layer.Rope;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 
@@ -42,7 +43,7 @@ public final class GptOssFamily {
                 }
 
                 @Override
-                public Optional<String> expertsNote() {
+                public Optional<String> quantizedNote(QuantizedFormat format, boolean symmetric) {
                     return Optional.of("transformers 5.17 does not load gpt-oss's experts from tensors of their own,"
                         + " as this has them: it computes with random ones. vLLM's loader has no names for them"
                         + " either. Nibble runs this; for other programs write 16 bits (convert --format safetensors)"

@@ -11,6 +11,7 @@ import nibble.checkpoint.model.layer.AttentionTemperature;
 import nibble.checkpoint.model.layer.HeadNorm;
 import nibble.checkpoint.model.layer.LayerAttention;
 import nibble.checkpoint.model.layer.Rope;
+import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.source.BadCheckpointException;
 import nibble.checkpoint.source.ConfigKeys;
 
@@ -91,6 +92,16 @@ public final class Llama4Family {
         @Override
         public Optional<Experts.Names> expertNames() {
             return Optional.of(Experts.Names.LLAMA4);
+        }
+
+        @Override
+        public Optional<String> quantizedNote(QuantizedFormat format, boolean symmetric) {
+            return format == QuantizedFormat.COMPRESSED_TENSORS && symmetric
+                    ? Optional.empty()
+                    : Optional.of(
+                            "vLLM 0.32 computes something else from this: as it loads Llama 4, it brings rows of q and"
+                                + " k into another order, but neither their zero points nor the codes of awq and gptq."
+                                + " For vLLM give --symmetric and the format compressed-tensors");
         }
 
         @Override

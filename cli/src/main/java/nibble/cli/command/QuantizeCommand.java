@@ -13,6 +13,7 @@ import nibble.calibrate.job.Method;
 import nibble.calibrate.job.QuantizationJob;
 import nibble.calibrate.job.QuantizationReport;
 import nibble.calibrate.job.QuantizeOptions;
+import nibble.calibrate.tune.BestDefaults;
 import nibble.checkpoint.Checkpoint;
 import nibble.cli.option.CalibrationOptions;
 import nibble.cli.option.DeviceOptions;
@@ -114,8 +115,13 @@ public final class QuantizeCommand implements Callable<Integer> {
                     strict,
                     terminal);
             QuantizeOptions options = asked.options();
+            BestDefaults.requireSteps(checkpoint.config(), checkpoint.configFile(), options.steps());
             tuningNote(options);
-            checkpoint.config().architecture().expertsNote().ifPresent(terminal::note);
+            checkpoint
+                    .config()
+                    .architecture()
+                    .quantizedNote(options.format(), options.spec().symmetric())
+                    .ifPresent(terminal::note);
             options.format()
                     .loaderNote(
                             options.spec().symmetric(),

@@ -69,7 +69,7 @@ final class LoaderRules {
         QuantizationConfig quantization = checkpoint.config().quantization().get();
         rules.config
                 .architecture()
-                .expertsNote()
+                .quantizedNote(quantization.format(), quantization.symmetric())
                 .ifPresent(note -> findings.accept(Finding.warning("loaders", rules.file + ": " + note)));
         switch (quantization.format()) {
             case AWQ_GEMM -> rules.awq(object);

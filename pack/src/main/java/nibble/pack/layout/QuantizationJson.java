@@ -6,6 +6,7 @@ import com.fasterxml.jackson.core.util.DefaultPrettyPrinter;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.List;
+import java.util.TreeMap;
 import nibble.checkpoint.model.ModelConfig;
 import nibble.checkpoint.model.quantization.QuantizedFormat;
 import nibble.checkpoint.tensor.DType;
@@ -29,6 +30,11 @@ public final class QuantizationJson {
         json.put("model_type", config.architecture().modelType());
         // The output has no layers behind those of the decoder.
         config.architecture().furtherLayersKey().filter(json::has).ifPresent(key -> json.put(key, 0));
+        new TreeMap<>(config.architecture().assumedKeys()).forEach((key, value) -> {
+            if (!json.hasNonNull(key)) {
+                json.set(key, JSON.valueToTree(value));
+            }
+        });
         String name = switch (dtype) {
             case F32 -> "float32";
             case BF16 -> "bfloat16";
