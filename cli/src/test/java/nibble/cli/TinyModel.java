@@ -13,7 +13,7 @@ import nibble.checkpoint.model.ModelConfig;
 import nibble.cli.terminal.ExitCode;
 
 /** Tiny random models of all architectures, and commands on them in this process. */
-final class TinyModel {
+public final class TinyModel {
     private static final Path MODELS =
             Path.of(System.getProperty("nibble.root"), "checkpoint", "src", "test", "resources", "architectures");
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -34,7 +34,7 @@ final class TinyModel {
     }
 
     /** Makes a model's folder in another, and {@code text.txt} beside it. */
-    static Path copy(Path folder, String name) throws IOException {
+    public static Path copy(Path folder, String name) throws IOException {
         Path model = Files.createDirectory(folder.resolve(name));
         for (String file : List.of("config.json", "model.safetensors")) {
             Files.copy(MODELS.resolve(name).resolve(file), model.resolve(file));
@@ -48,7 +48,7 @@ final class TinyModel {
     }
 
     /** The perplexity of two windows of a text. */
-    static double perplexity(Path model, Path text, String context, String device) throws IOException {
+    public static double perplexity(Path model, Path text, String context, String device) throws IOException {
         return json(
                         "eval",
                         "perplexity",
@@ -78,7 +78,7 @@ final class TinyModel {
         return JSON.readTree(run(arguments));
     }
 
-    static String run(Object... arguments) {
+    public static String run(Object... arguments) {
         TerminalCapture terminal = new TerminalCapture();
         String[] words = Stream.of(arguments).map(Object::toString).toArray(String[]::new);
         assertThat(terminal.run(words))
