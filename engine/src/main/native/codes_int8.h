@@ -51,6 +51,11 @@ INLINE floats pairs_total(pair_sums s) {
     return CONVERT(floats, (signed_words)_mm256_madd_epi16(s, _mm256_set1_epi16(1)));
 }
 
+/* A name for each instruction set: sums of 32 inputs, to which `some_dot` adds four. */
+typedef pair_sums some_sums;
+INLINE some_sums some_dot(some_sums sum, words w, const i8 *x) { return pair_dot(sum, (__m256i)w, x); }
+INLINE floats some_total(some_sums s) { return pairs_total(s); }
+
 /* codes.h then includes awq_pairs.h. */
 #define AWQ_BY_PAIRS 1
 
@@ -68,6 +73,10 @@ INLINE floats add_gptq(floats sum, const activations *x, i64 k, i64 depth, const
     return FMA(pairs_total(s), (floats){} + x->scales[k / 32], sum);
 }
 #else
+typedef signed_words some_sums;
+INLINE some_sums some_dot(some_sums sum, words w, const i8 *x) { return word_dot(sum, w, x); }
+INLINE floats some_total(some_sums s) { return CONVERT(floats, s); }
+
 /* To each nibble's sum, the products of 32 inputs k. */
 INLINE void add_awq(floats sums[8], const activations *x, i64 k, i64 depth, const u8 *at, i64 row, i64 count) {
     signed_words s[8] = {};

@@ -34,11 +34,9 @@ public final class Kernels {
     private static final MethodHandle ROWS = function("nibble_rows", 11, 2);
     private static final MethodHandle CODES = function("nibble_codes", 17, 3);
 
-    private static final String AVX_512 = "AVX-512";
-
     /** Names of the sets, by the library's numbers. */
     private static final List<String> NAMES = System.getProperty("os.arch", "").matches("amd64|x86_64")
-            ? List.of("AVX2", AVX_512)
+            ? List.of("AVX2", "AVX-512")
             : List.of("NEON", "NEON with dot products");
 
     private static final int BEST = (int) number("nibble_set", -1);
@@ -121,9 +119,9 @@ public final class Kernels {
         };
     }
 
-    /** Returns whether products of bytes are faster than those of fp32 for any number of rows: AVX-512 with VNNI. */
+    /** Returns whether products of bytes are known to be faster than those of fp32 for any number of rows. */
     public boolean bytesAreFast() {
-        return NAMES.get(set).equals(AVX_512);
+        return NAMES.get(set).startsWith("AVX");
     }
 
     /** Returns rows of activations in the form that {@link #rows} takes for a matrix. */
@@ -377,6 +375,11 @@ public final class Kernels {
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }
+    }
+
+    /** Returns whether {@link ByteGemm} multiplies many rows: by AMX's tiles, or by AVX2. */
+    public boolean multipliesManyBytes() {
+        return hasTiles() || NAMES.get(set).equals("AVX2");
     }
 
     /** Returns whether products of many rows use AMX's tiles: with the best instruction set only. */

@@ -254,11 +254,12 @@ class KernelsTest {
     }
 
     /** Sizes around those of a tile, a panel, a task and a part of the depth; all numbers here are exact. */
-    @Test
-    void tiles_of_bytes_give_exact_products_and_touch_nothing_else() {
-        assumeTrue(Tiles.EXIST, "no AMX here");
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void many_rows_of_bytes_give_exact_products_and_touch_nothing_else(Kernels kernels) {
+        assumeTrue(kernels.multipliesManyBytes(), "AMX or AVX2");
         Random random = new Random(7);
-        ByteGemm gemm = new ByteGemm();
+        ByteGemm gemm = new ByteGemm(kernels);
         for (int threads : new int[] {1, 3}) {
             try (Workers workers = new Workers(threads)) {
                 for (int[] s : new int[][] {{1, 32, 1}, {17, 288, 33}, {530, 64, 70}, {16, 512, 300}, {65, 256, 129}}) {
@@ -271,6 +272,7 @@ class KernelsTest {
                     }
                     MemorySegment data = Arena.global().allocate(GgufType.Q8_0.bytes((long) n * k));
                     float[] b = integers(random, n * k);
+                    b[0] = b[1] = -128;
                     for (int i = 0; i < b.length; i++) {
                         if (i % 32 == 0) {
                             data.set(ValueLayout.JAVA_SHORT_UNALIGNED, i / 32 * 34L, (short) 0x3c00);
