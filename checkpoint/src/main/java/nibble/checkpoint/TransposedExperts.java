@@ -3,6 +3,7 @@ package nibble.checkpoint;
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.SequencedMap;
 import java.util.function.Supplier;
@@ -142,13 +143,9 @@ final class TransposedExperts {
 
     private void forEach(boolean down, Part part) {
         for (int index = 0; index < experts.count(); index++) {
-            Expert expert = new Expert(index);
-            if (down) {
-                part.add(new LayerLinear(Linear.DOWN, expert), 0, 1);
-            } else {
-                boolean interleaved = experts.names().equals(Experts.Names.GPT_OSS);
-                part.add(new LayerLinear(Linear.GATE, expert), 0, interleaved ? 2 : 1);
-                part.add(new LayerLinear(Linear.UP, expert), interleaved ? 1 : experts.width(), interleaved ? 2 : 1);
+            for (Linear linear : down ? List.of(Linear.DOWN) : List.of(Linear.GATE, Linear.UP)) {
+                Experts.Columns columns = experts.columns(linear, down ? config.hiddenSize() : experts.width());
+                part.add(new LayerLinear(linear, new Expert(index)), columns.first(), columns.step());
             }
         }
     }

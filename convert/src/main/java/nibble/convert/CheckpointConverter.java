@@ -98,7 +98,7 @@ public final class CheckpointConverter {
 
     private ConversionReport run(ConversionOptions options) {
         long start = System.nanoTime();
-        List<Item> items = items();
+        List<Item> items = items(options);
         CheckpointPlan plan = plan(options.maxShardBytes());
         Map<String, String> texts = new LinkedHashMap<>(plan.configs());
         texts.put(REPORT, QuantizationJson.pretty(reportJson()));
@@ -142,13 +142,12 @@ public final class CheckpointConverter {
                         config.quantization().map(QuantizationConfig::symmetric).orElse(false),
                         config.experts().isPresent())
                 : Optional.empty();
-        Optional<String> ofExperts = target instanceof Target.Safetensors
-                ? config.architecture().denseExpertsNote()
-                : config.architecture().expertsNote();
+        Optional<String> ofExperts =
+                target instanceof Target.Packed ? config.architecture().expertsNote() : Optional.empty();
         return Stream.concat(ofExperts.stream(), ofFormat.stream()).toList();
     }
 
-    private List<Item> items() {
+    private List<Item> items(ConversionOptions options) {
         Map<String, Item> linears = new LinkedHashMap<>();
         if (config.quantization().isPresent()) {
             for (int layer = 0; layer < config.layers(); layer++) {
@@ -168,8 +167,11 @@ public final class CheckpointConverter {
         for (TensorSpec tensor : config.tensors()) {
             Item packed = linears.get(tensor.name());
             items.add(packed != null ? packed : dense(tensor.name()));
-            specs.addAll(made.getOrDefault(items.getLast().outputs().getFirst(), List.of()));
         }
+        if (target instanceof Target.Safetensors) {
+            items = ExpertsTogether.join(source, items, made, options.stop());
+        }
+        items.forEach(item -> specs.addAll(made.getOrDefault(item.outputs().getFirst(), List.of())));
         return items;
     }
 

@@ -178,16 +178,11 @@ public class Architecture {
     }
 
     /**
-     * Returns a note for a user on the programs that load experts as they are written, a tensor each, in words; empty
-     * where the known ones do.
+     * Returns a note for a user on the programs that load quantized experts as they are written, a tensor each, in
+     * words; empty where the known ones do.
      */
     public Optional<String> expertsNote() {
         return Optional.empty();
-    }
-
-    /** Returns the same of experts that are not quantized. */
-    public Optional<String> denseExpertsNote() {
-        return expertsNote();
     }
 
     /** Returns whether weights quantized so are read as a source, like dense ones: {@code quant_method}. */

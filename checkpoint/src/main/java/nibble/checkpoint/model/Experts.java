@@ -169,6 +169,14 @@ public record Experts(
         }
     }
 
+    /**
+     * Says where a linear of an expert lies in a matrix [in, all] that files have for it, transposed: column r of the
+     * linear's rows is column {@code step * r + first}.
+     *
+     * @param all columns of that matrix
+     */
+    public record Columns(int first, int step, int all) {}
+
     public Experts {
         denseLayers = Set.copyOf(denseLayers);
     }
@@ -213,6 +221,26 @@ public record Experts(
         return LinearModule.MLP.stream()
                 .map(linear -> new LinearModule(names.path(linear, expert), List.of(linear), expert))
                 .toList();
+    }
+
+    /**
+     * Returns where a linear lies in files that have experts together and transposed ({@link Names#areTransposed}).
+     * Gate and up share a matrix.
+     *
+     * @param rows of the linear
+     */
+    public Columns columns(Linear linear, int rows) {
+        if (linear == Linear.DOWN) {
+            return new Columns(0, 1, rows);
+        }
+        boolean turns = names.equals(Names.GPT_OSS);
+        int first = linear == Linear.GATE ? 0 : turns ? 1 : rows;
+        return new Columns(first, turns ? 2 : 1, Math.multiplyExact(2, rows));
+    }
+
+    /** Names the tensor of such a file that has a linear of all experts: [experts, in, {@link Columns#all}]. */
+    public String together(Linear linear, int layer) {
+        return TensorNames.layer(layer) + names.experts() + (linear == Linear.DOWN ? ".down_proj" : ".gate_up_proj");
     }
 
     /** Names the router's weight, [experts, hidden]. */

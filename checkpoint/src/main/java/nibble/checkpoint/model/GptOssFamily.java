@@ -44,8 +44,9 @@ public final class GptOssFamily {
                 @Override
                 public Optional<String> expertsNote() {
                     return Optional.of("transformers 5.17 does not load gpt-oss's experts from tensors of their own,"
-                            + " as this has them: it computes with random ones. vLLM's loader has no names for them"
-                            + " either. Nibble runs this; for other programs write GGUF");
+                        + " as this has them: it computes with random ones. vLLM's loader has no names for them"
+                        + " either. Nibble runs this; for other programs write 16 bits (convert --format safetensors)"
+                        + " or GGUF");
                 }
 
                 @Override

@@ -94,14 +94,6 @@ public final class Llama4Family {
         }
 
         @Override
-        public Optional<String> denseExpertsNote() {
-            return Optional.of(
-                    "transformers 5.17 loads Llama 4's experts in 16 bits from fused tensors alone, and this has"
-                            + " a tensor each: it would compute with random ones. It loads quantized ones, in"
-                            + " compressed-tensors. Nibble runs both; for other programs quantize it, or write GGUF");
-        }
-
-        @Override
         Optional<Experts> experts(ConfigKeys keys) {
             return ExpertKeys.llama4(keys);
         }
