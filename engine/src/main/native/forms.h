@@ -8,9 +8,10 @@
  *   IN_PAIRS   the same, but each 32 has its even columns before its odd ones
  *   IN_TWOS    as IN_ORDER, but of each two blocks of 32 the first halves come before the second ones; a last block
  *              without another is in order
+ *   PAIRS_IN_TWOS  both: in what IN_PAIRS has made, halves change places as in IN_TWOS
  *   BY_HALVES  and the others are those of wide.h
  */
-enum { IN_ORDER, IN_PAIRS, IN_TWOS, BY_HALVES, NATURAL, BY_PAIRS, PAIRS_BY_HALVES };
+enum { IN_ORDER, IN_PAIRS, IN_TWOS, PAIRS_IN_TWOS, BY_HALVES, NATURAL, BY_PAIRS, PAIRS_BY_HALVES };
 
 /* Codes by rows, as if they were a GGUF type. */
 #define CODES_BY_ROWS 102
@@ -28,7 +29,7 @@ INLINE i64 prepared_floats(i64 way, i64 form, i64 columns) {
 INLINE i64 avx2_form(i64 type) {
     switch (type) {
         case 2: case 3: case 20: case 23: return IN_TWOS; /* Q4_0, Q4_1, IQ4_NL, IQ4_XS */
-        case CODES_BY_ROWS: return IN_PAIRS;
+        case CODES_BY_ROWS: return PAIRS_IN_TWOS;
         default: return IN_ORDER;
     }
 }

@@ -336,14 +336,6 @@ WIDE_ROWS(Q4_K, 256, 144, 1)
 WIDE_ROWS(Q5_K, 256, 176, 1)
 WIDE_ROWS(Q6_K, 256, 210, 1)
 
-/* Scale of a row's group, and its zero times that. */
-INLINE float code_scale(const matrix *m, i64 row, i64 g, float *minimum) {
-    u32 zero = m->zeros ? LOAD(u32, m->zeros + 4 * (row / 8 * m->groups + g)) >> 4 * (row % 8) & 15 : 8;
-    float scale = half(m->scales + 2 * (row * m->groups + g));
-    *minimum = scale * (float)zero;
-    return scale;
-}
-
 /* Up to 128 columns of codes by rows: the low nibble of byte j is the code of column 2j. */
 INLINE void wide_codes(wide_sums *s, const wide_row *x, int rows, i64 k, __m512i q, __m512 scale, __m512 minimum) {
     add_minima(s, x, rows, k / 32, minimum);

@@ -2,6 +2,7 @@ package nibble.engine.host.natives;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -117,6 +118,49 @@ class KernelsTest {
                 assertThat(Float.isFinite(value)).isFalse();
             }
         }
+    }
+
+    /** Sums of bytes times codes must not leave the integers that hold them. */
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void the_greatest_codes_times_the_greatest_activations_are_exact_but_for_the_scale(Kernels kernels) {
+        int outputs = 200;
+        MemorySegment memory = Arena.global().allocate(64L * outputs, 64);
+        long zeros = memory.address() + 16L * outputs;
+        long scales = zeros + outputs / 2;
+        memory.asSlice(16L * outputs + outputs / 2, 2L * outputs)
+                .copyFrom(MemorySegment.ofArray(shorts(outputs, 0x3c00)));
+        CodeMatrix matrix =
+                new CodeMatrix(CodeMatrix.Layout.AWQ, memory.address(), zeros, scales, false, outputs, 1, 32);
+        for (float x : new float[] {3, -3}) {
+            float[] values = new float[32];
+            Arrays.fill(values, x);
+            for (int code : new int[] {0, 15}) {
+                memory.asSlice(0, 16L * outputs).fill((byte) (code * 17));
+                for (int zero : new int[] {0, 15}) {
+                    memory.asSlice(16L * outputs, outputs / 2).fill((byte) (zero * 17));
+                    float[] out = new float[outputs];
+                    try (Inputs inputs = new Inputs(values, 1)) {
+                        kernels.codes(
+                                matrix,
+                                new Range(0, outputs, 0, 1),
+                                CodeMatrix.Groups.all(matrix, 1),
+                                kernels.prepare(matrix, inputs),
+                                MemorySegment.NULL,
+                                out);
+                    }
+                    for (float value : out) {
+                        assertThat(value).isCloseTo(32 * x * (code - zero), within(1e-3f));
+                    }
+                }
+            }
+        }
+    }
+
+    private static short[] shorts(int count, int value) {
+        short[] all = new short[count];
+        Arrays.fill(all, (short) value);
+        return all;
     }
 
     @ParameterizedTest
