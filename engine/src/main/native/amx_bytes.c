@@ -75,6 +75,7 @@ static void spread(i64 type, const u8 *row, i64 k, i64 some, const activations *
         SPREAD(14, Q6_K, 256, 210, PLAIN, 0)
         SPREAD(20, IQ4_NL, 32, 18, IQ4, 1)
         SPREAD(23, IQ4_XS, 256, 136, IQ4, 1)
+        SPREAD(39, MXFP4, 32, 17, E2M1, 1)
     }
 }
 
