@@ -168,7 +168,7 @@ void avx2_bytes(i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64
         case 6: case 7: case 13: PANELS(32, 1, 4)   /* Q5_0, Q5_1, Q5_K */
         case 10: case 11: PANELS(16, 1, 4)          /* Q2_K, Q3_K */
         case 14: PANELS(16, 1, 2)                   /* Q6_K */
-        case 8: case 20: case 23: PANELS(32, 0, 0)  /* Q8_0, IQ4_NL, IQ4_XS */
+        case 8: case 20: case 23: case 39: PANELS(32, 0, 0) /* Q8_0, IQ4_NL, IQ4_XS, MXFP4 */
     }
     float(*panel)[PANEL] = w->sums;
     for (i64 n = 0; n < count; n += PANEL, panel += whole_rows(rows)) {

@@ -47,14 +47,15 @@ static void spread(i64 type, const u8 *row, i64 k, i64 some, const activations *
         SPREAD(14, Q6_K, 256, 210, PLAIN, 0)
         SPREAD(20, IQ4_NL, 32, 18, IQ4, 1)
         SPREAD(23, IQ4_XS, 256, 136, IQ4, 1)
+        SPREAD(39, MXFP4, 32, 17, E2M1, 1)
     }
 }
 
 /* The bytes of a block of so many weights. */
 INLINE i64 row_bytes(i64 type, i64 columns) {
-    static const u8 of32[] = {[2] = 18, [3] = 20, [6] = 22, [7] = 24, [8] = 34, [20] = 18};
+    static const u8 of32[] = {[2] = 18, [3] = 20, [6] = 22, [7] = 24, [8] = 34, [20] = 18, [39] = 17};
     static const u8 of256[] = {[10] = 84, [11] = 110, [12] = 144, [13] = 176, [14] = 210, [23] = 136};
-    return type < 9 || type == 20 ? columns / 32 * of32[type] : columns / 256 * of256[type];
+    return type < 9 || type == 20 || type == 39 ? columns / 32 * of32[type] : columns / 256 * of256[type];
 }
 
 /* A panel's weights of some columns, spread out. */

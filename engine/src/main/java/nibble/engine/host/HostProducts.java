@@ -84,9 +84,7 @@ final class HostProducts implements Divergence.Products {
             return rows <= FewRows.MOST_ROWS;
         }
         return rows <= FewRows.MOST_COMPILED_ROWS
-                        && weights.stream()
-                                .allMatch(weight ->
-                                        FewRows.isCompiled(weight, kernels) || FewRows.isNeverCompiled(weight))
+                        && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
                 || !inByteTiles(weights)
                         && (activations == Activations.INT8 && weights.stream().allMatch(FewRows::takesBytes)
                                 || activations == Activations.INT8_WHERE_FASTER

@@ -102,11 +102,6 @@ public final class Kernels {
         return NAMES.get(set);
     }
 
-    /** Returns whether the library has kernels for a type that is read here. */
-    public static boolean multiplies(GgufType type) {
-        return type != GgufType.MXFP4;
-    }
-
     private int form(GgufType type) {
         return type.isPlain() ? PLAIN : (int) call(FORM, set, way(), type.id());
     }
