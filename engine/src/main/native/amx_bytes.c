@@ -2,45 +2,8 @@
  * Products of many rows of activations in bytes with rows of blocks, by AMX's tiles of bytes. A tile product is that of
  * one group of weights, so that its sums are exact; then they take the scales of both sides. int8.h says what they are.
  */
-#include "matrix.h"
-#include "quantize.h"
+#include "byte_panels.h"
 #include "tiles.h"
-
-#include "spread.h"
-
-#include "blocks.h"
-
-/* Outputs at a time. */
-#define PANEL 32
-
-/* Columns at a time: the tiles of a panel take 8 KiB, the sums of 16 rows before their scales 16 KiB, or 32. */
-#define DEPTH 256
-
-/*
- * Sixteen rows of activations, zeros below the last: bytes [columns / 32][16][32], then for each of 32 columns the 16
- * rows' scales, then the sums of what their bytes stand for, then those of each 16 columns.
- */
-INLINE i64 block_bytes(i64 columns) { return 24 * columns; }
-
-void amx_rows(const float *x, i64 rows, i64 columns, u8 *to) {
-    float *scales = (float *)(to + 16 * columns), *sums32 = scales + columns / 2, *sums16 = sums32 + columns / 2;
-    for (i64 row = 0; row < 16; row++) {
-        for (i64 k = 0; k < columns; k += 32) {
-            quantized q = {};
-            if (row < rows) {
-                q = quantize(x + row * columns + k, 0);
-            }
-            STORE(to + 16 * k + 32 * row, q.first);
-            STORE(to + 16 * k + 32 * row + 16, q.second);
-            scales[k / 2 + row] = q.scale;
-            sums32[k / 2 + row] = q.first_sum + q.second_sum;
-            sums16[k + row] = q.first_sum;
-            sums16[k + 16 + row] = q.second_sum;
-        }
-    }
-}
-
-INLINE i64 whole_rows(i64 rows) { return (rows + 15) / 16 * 16; }
 
 /* What a type's codes are too large by: the whole of its minima, which need no sums of activations then. */
 INLINE i8 offset(i64 type) {
@@ -53,47 +16,13 @@ INLINE i8 offset(i64 type) {
     }
 }
 
-/* Up to 256 weights of a row from column k on. */
-static void spread(i64 type, const u8 *row, i64 k, i64 some, const activations *to) {
-    sums none;
-#define SPREAD(number, type, elements, bytes, values, is_signed)                                                       \
-    case number: {                                                                                                     \
-        const table t = tabled(values, is_signed);                                                                     \
-        block_##type(&none, to, 0, row + k / elements * bytes, &t, some / elements);                                   \
-        break;                                                                                                         \
-    }
-    switch (type) {
-        SPREAD(2, Q4_0, 32, 18, PLAIN, 0)
-        SPREAD(3, Q4_1, 32, 20, PLAIN, 0)
-        SPREAD(6, Q5_0, 32, 22, PLAIN, 0)
-        SPREAD(7, Q5_1, 32, 24, PLAIN, 0)
-        SPREAD(8, Q8_0, 32, 34, PLAIN, 0)
-        SPREAD(10, Q2_K, 256, 84, PLAIN, 0)
-        SPREAD(11, Q3_K, 256, 110, PLAIN, 0)
-        SPREAD(12, Q4_K, 256, 144, PLAIN, 0)
-        SPREAD(13, Q5_K, 256, 176, PLAIN, 0)
-        SPREAD(14, Q6_K, 256, 210, PLAIN, 0)
-        SPREAD(20, IQ4_NL, 32, 18, IQ4, 1)
-        SPREAD(23, IQ4_XS, 256, 136, IQ4, 1)
-    }
-}
-
-/* The bytes of a block of so many weights. */
-INLINE i64 row_bytes(i64 type, i64 columns) {
-    static const u8 of32[] = {[2] = 18, [3] = 20, [6] = 22, [7] = 24, [8] = 34, [20] = 18};
-    static const u8 of256[] = {[10] = 84, [11] = 110, [12] = 144, [13] = 176, [14] = 210, [23] = 136};
-    return type < 9 || type == 20 ? columns / 32 * of32[type] : columns / 256 * of256[type];
-}
-
 /* Memory of a call. */
 typedef struct {
     float scales[DEPTH / 16][PANEL];
     float minima[DEPTH / 16][PANEL];
     u8 tiles[2][DEPTH / 4][64]; /* four columns of 16 outputs to a line */
-    i8 codes[PANEL][DEPTH];
+    spread_panel spread;
     i32 dots[DEPTH / 16][2][16][16]; /* of 16 rows */
-    float row_scales[PANEL][DEPTH / 16];
-    float row_minima[PANEL][DEPTH / 16];
     float sums[][PANEL]; /* [panels][rows of activations] */
 } work;
 
@@ -111,35 +40,17 @@ INLINE void turn(const float from[PANEL][16], float to[16][PANEL]) {
     }
 }
 
-/* Fetches a row's weights from column k on: the processor does not guess where a panel's next columns are. */
-INLINE void fetch(const u8 *row, i64 type, i64 columns, i64 k) {
-    i64 end = row_bytes(type, k + DEPTH < columns ? k + DEPTH : columns);
-    for (i64 at = row_bytes(type, k); at < end; at += 64) {
-        FETCH(row + at);
-    }
-}
-
 /* Spreads a panel's weights of some columns into tiles; what is behind them stays what it was, and is not used. */
 static void fill(work *w, i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns, i64 k, i64 some) {
-    for (i64 n = 0; n < PANEL; n++) {
-        if (n < count) {
-            activations to = {w->codes[n], w->row_scales[n], w->row_minima[n]};
-            const u8 *row = weights + stored_row(first + n, head) * row_bytes(type, columns);
-            spread(type, row, k, some, &to);
-            fetch(row, type, columns, k + DEPTH);
-        } else {
-            STORE(w->row_scales[n], (f32x16){});
-            STORE(w->row_minima[n], (f32x16){});
-        }
-    }
-    turn(w->row_scales, w->scales);
-    turn(w->row_minima, w->minima);
+    spread_rows(&w->spread, type, weights, head, first, count, columns, k, some);
+    turn(w->spread.row_scales, w->scales);
+    turn(w->spread.row_minima, w->minima);
     const __m512i too_large = _mm512_set1_epi8(offset(type));
     for (i64 half = 0; half < 2; half++) {
         for (i64 i = 0; i < some; i += 64) {
             i32x16 v[16];
             for (i64 n = 0; n < 16; n++) {
-                v[n] = (i32x16)_mm512_sub_epi8(_mm512_loadu_si512(w->codes[16 * half + n] + i), too_large);
+                v[n] = (i32x16)_mm512_sub_epi8(_mm512_loadu_si512(w->spread.codes[16 * half + n] + i), too_large);
             }
             transpose(v);
             for (i64 n = 0; n < 16; n++) {
@@ -209,35 +120,14 @@ INLINE void add(const work *w, const float *scales, const float *activation_sums
     }
 }
 
-/* Some outputs, a panel after another while some columns of the activations stay in the cache. */
-INLINE void multiply_panels(work *w, i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns,
-        const u8 *a, i64 rows, i64 group, int has_minima) {
-    for (i64 n = 0; n < count; n++) {
-        fetch(weights + stored_row(first + n, head) * row_bytes(type, columns), type, columns, 0);
-    }
-    for (i64 k = 0; k < columns; k += DEPTH) {
-        i64 some = columns - k < DEPTH ? columns - k : DEPTH;
-        float(*panel)[PANEL] = w->sums;
-        for (i64 n = 0; n < count; n += PANEL, panel += whole_rows(rows)) {
-            fill(w, type, weights, head, first + n, count - n, columns, k, some);
-            for (i64 row = 0; row < rows; row += 16) {
-                const u8 *block = a + row / 16 * block_bytes(columns);
-                const float *scales = (const float *)(block + 16 * columns);
-                const float *sums = scales + columns / 2 + (group == 32 ? 0 : columns / 2);
-                multiply(w, block + 16 * k, some / group, group);
-                add(w, scales + k / 2, sums + k * 16 / group, some / group, group, has_minima, k == 0, panel + row);
-            }
-        }
-    }
+INLINE void multiply16(work *w, const byte_rows *x, i64 groups, i64 group, int has_minima, int run, int begin,
+        float (*sums)[PANEL]) {
+    multiply(w, x->bytes, groups, group);
+    add(w, x->scales, x->sums, groups, group, has_minima, begin, sums);
 }
 
-/*
- * out[row, first ..] = a[row] weights[first ..] for some outputs.
- *
- *   a        as amx_rows makes it, of rows that are multiples of 16
- *   scratch  room for `work` and the sums of all outputs of all rows
- *   out      at output `first` of the first row
- */
+#include "byte_loops.h"
+
 void amx_bytes(i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns, i64 rows, const u8 *a,
         i64 stride, float *out, u8 *scratch) {
     work *w = (work *)scratch;
@@ -249,13 +139,13 @@ void amx_bytes(i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 
     }
     _tile_loadconfig(&c);
     if (type == 10) {
-        multiply_panels(w, type, weights, head, first, count, columns, a, rows, 16, 1);
+        multiply_panels(w, type, weights, head, first, count, columns, a, rows, 16, 1, 0);
     } else if (small) {
-        multiply_panels(w, type, weights, head, first, count, columns, a, rows, 16, 0);
+        multiply_panels(w, type, weights, head, first, count, columns, a, rows, 16, 0, 0);
     } else if (type == 3 || type == 7 || type == 12 || type == 13) {
-        multiply_panels(w, type, weights, head, first, count, columns, a, rows, 32, 1);
+        multiply_panels(w, type, weights, head, first, count, columns, a, rows, 32, 1, 0);
     } else {
-        multiply_panels(w, type, weights, head, first, count, columns, a, rows, 32, 0);
+        multiply_panels(w, type, weights, head, first, count, columns, a, rows, 32, 0, 0);
     }
     _tile_release();
     float(*panel)[PANEL] = w->sums;
@@ -269,7 +159,4 @@ void amx_bytes(i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 
     }
 }
 
-i64 amx_bytes_room(i64 outputs, i64 rows) {
-    return (i64)sizeof(work) + (outputs + PANEL - 1) / PANEL * whole_rows(rows) * PANEL * (i64)sizeof(float);
-}
-i64 amx_row_bytes(i64 columns) { return block_bytes(columns); }
+i64 amx_bytes_room(i64 outputs, i64 rows) { return work_bytes(outputs, rows); }

@@ -8,6 +8,9 @@
 static const i8x16 PLAIN = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 static const i8x16 IQ4 = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
+/* Twice the values of MXFP4's codes: a sign, two bits of exponent and one of fraction. */
+static const i8x16 E2M1 = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+
 /* Bytes of ones where the bit of `high` is set: bit j for byte j. */
 INLINE u8x16 bits(u16 high) {
     const u8x16 place = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
@@ -89,6 +92,10 @@ INLINE void block_Q8_0(sums *s, const activations *x, i64 k, const u8 *b, const 
 
 INLINE void block_IQ4_NL(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
     nibble_blocks(s, x, k, b, t, count, 18, 2, halves_of(b, 18, count));
+}
+
+INLINE void block_MXFP4(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {
+    nibble_blocks(s, x, k, b, t, count, 17, 1, halves_of_powers(b, 17, count));
 }
 
 INLINE void block_IQ4_XS(sums *s, const activations *x, i64 k, const u8 *b, const table *t, i64 count) {

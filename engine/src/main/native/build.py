@@ -58,6 +58,9 @@ def build(platform, out, scratch):
         for way in "fp32", "int8":
             objects.append(f"{way}_{kernel_set}.o")
             zig(processor, *FLAGS, f"-DSET={kernel_set}", "-c", str(HERE / f"{way}.c"), "-o", objects[-1])
+    if sets is X86:
+        objects.append("avx2_bytes.o")
+        zig(X86["avx2"], *FLAGS, "-c", str(HERE / "avx2_bytes.c"), "-o", objects[-1])
     if platform == "linux-x86_64":
         for source in "amx", "amx_bytes":
             objects.append(f"{source}.o")

@@ -4,28 +4,57 @@
  */
 #include "matrix.h"
 
+INLINE void next_group(const matrix *m, i64 columns, i64 *g, i64 *left) {
+    *left -= columns;
+    *g += *left == 0;
+    *left = *left ? *left : m->size;
+}
+
+/* Scales of up to eight blocks of 32 columns, and their zeros times these; g and left say where in a group they are. */
+INLINE f32x8 code_scales(const matrix *m, i64 row, i64 count, i64 *g, i64 *left, f32x8 *minima) {
+    if (m->size % 128 == 0 && count == 8) {
+        /* At most two groups. */
+        float low, high, scale = code_scale(m, row, *g, &low);
+        next_group(m, 128, g, left);
+        float second = code_scale(m, row, *g, &high);
+        next_group(m, 128, g, left);
+        *minima = (f32x8){low, low, low, low, high, high, high, high};
+        return (f32x8){scale, scale, scale, scale, second, second, second, second};
+    }
+    float scales[8] = {}, least[8] = {};
+    for (i64 i = 0; i < count; i++) {
+        scales[i] = code_scale(m, row, *g, least + i);
+        next_group(m, 32, g, left);
+    }
+    *minima = LOAD(f32x8, least);
+    return LOAD(f32x8, scales);
+}
+
+/* Up to 256 columns from k on. */
+INLINE void code_blocks(sums *s, const activations *a, i64 k, const u8 *b, const table *t, i64 count, f32x8 scales,
+        f32x8 minima) {
+    FETCH(b + AHEAD);
+    FETCH(b + AHEAD + 64);
+    subtract_minima32(s, a, k, minima);
+    nibble_blocks(s, a, k, b, t, count, 16, 0, scales);
+}
+
 INLINE void code_row(const matrix *m, i64 row, const float *x, i64 stride, int rows, float *out, i64 outputs) {
     const table t = tabled(PLAIN, 0);
-    i64 columns = m->groups * m->size;
+    i64 columns = m->groups * m->size, k = 0, g = 0, left = m->size;
     activations a = prepared(x, columns, stride, rows);
+    take_twos(&a, 1);
     const u8 *w = m->codes + row * (columns / 2);
     sums s = {};
-    for (i64 g = 0; g < m->groups; g++) {
-        f32x8 scale = (f32x8){} + half(m->scales + 2 * (row * m->groups + g));
-        u32 zero = 8;
-        if (m->zeros) {
-            zero = LOAD(u32, m->zeros + 4 * (row / 8 * m->groups + g)) >> 4 * (row % 8) & 15;
-        }
-        i64 end = (g + 1) * m->size;
-        for (i64 k = g * m->size; k < end; k += 256) {
-            i64 count = end - k < 256 ? (end - k) / 32 : 8;
-            const i32x8 at = {0, 1, 2, 3, 4, 5, 6, 7};
-            f32x8 used = (f32x8)((i32x8)scale & (at < (i32)count));
-            FETCH(w + k / 2 + AHEAD);
-            FETCH(w + k / 2 + AHEAD + 64);
-            subtract_minima32(&s, &a, k, used * (float)zero);
-            nibble_blocks(&s, &a, k, w + k / 2, &t, count, 16, 0, used);
-        }
+    f32x8 minima, scales;
+    for (; k + 256 <= columns; k += 256) {
+        scales = code_scales(m, row, 8, &g, &left, &minima);
+        code_blocks(&s, &a, k, w + k / 2, &t, 8, scales, minima);
+    }
+    if (k < columns) {
+        i64 count = (columns - k) / 32;
+        scales = code_scales(m, row, count, &g, &left, &minima);
+        code_blocks(&s, &a, k, w + k / 2, &t, count, scales, minima);
     }
     UNROLL
     for (int i = 0; i < rows; i++) {

@@ -83,28 +83,9 @@ INLINE void finish_awq(const matrix *m, i64 g, i64 c, i64 count, float sum_x, co
     }
 }
 
-#if AWQ_BY_WORD
-/* The same where `add_awq` has brought the outputs of a word together. */
-INLINE void finish_words(const matrix *m, i64 g, i64 c, i64 count, float sum_x, const float *group, float *out) {
-    const words places = {0, 16, 4, 20, 8, 24, 12, 28};
-    const u8 *zeros = m->zeros + (g * m->outputs / 8 + c) * 4;
-    const u8 *scales = m->scales + 2 * (g * m->outputs + 8 * c);
-    floats v[8];
-    UNROLL
-    for (int j = 0; j < 4; j++) {
-        of_words(group, j, v + j, v + 4 + j);
-    }
-    for (i64 i = 0; i < LANES && i < count; i++) {
-        words zero = ((words){} + LOAD(u32, zeros + 4 * i)) >> places & 15;
-        floats sum = FMA(CONVERT(floats, (signed_words)zero), (floats){} - sum_x, v[i]);
-        float *to = out + 8 * (c + i);
-        STORE(to, FMA(sum, load_halves(scales + 16 * i, LANES), LOAD(floats, to)));
-    }
-}
+#if AWQ_BY_PAIRS
+#include "awq_pairs.h"
 #else
-#define finish_words finish_awq
-#endif
-
 /* One row and one part. First and end count outputs, eight to a word. */
 static void codes_AWQ(const matrix *m, const range *r, const float *prepared_x, float *out) {
     activations x = prepared_codes(prepared_x, r->columns);
@@ -133,11 +114,13 @@ static void codes_AWQ(const matrix *m, const range *r, const float *prepared_x, 
             }
             float sum_x = sum_of_group(&x, g * m->size, m->size);
             for (i64 c = first; c < end; c += LANES) {
-                finish_words(m, g, c, end - c < LANES ? end - c : LANES, sum_x, group[(c - first) / LANES], out);
+                finish_awq(m, g, c, end - c < LANES ? end - c : LANES, sum_x, group[(c - first) / LANES], out);
             }
         }
     }
 }
+
+#endif
 
 /* GPTQ: word [r, n] holds inputs 8r to 8r + 7 of output n, so lanes are outputs. A group's end for LANES outputs. */
 INLINE void finish_gptq(const matrix *m, i64 g, i64 n, i64 count, float sum_x, const float *group, float *out) {

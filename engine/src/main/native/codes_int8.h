@@ -51,51 +51,13 @@ INLINE floats pairs_total(pair_sums s) {
     return CONVERT(floats, (signed_words)_mm256_madd_epi16(s, _mm256_set1_epi16(1)));
 }
 
-/*
- * To each nibble's sum, the products of 32 inputs k. The four bytes of a word become neighbours: lanes of vector j are
- * bytes of words j and 4 + j, low nibbles in the first four vectors, high ones in the last.
- */
-#define AWQ_BY_WORD 1
-INLINE void add_awq(floats sums[8], const activations *x, i64 k, i64 depth, const u8 *at, i64 row, i64 count) {
-    const __m256i low = _mm256_set1_epi8(15);
-    pair_sums s[8];
-    UNROLL
-    for (int n = 0; n < 8; n++) {
-        s[n] = _mm256_setzero_si256();
-    }
-    for (i64 i = 0; i < 32; i += 4) {
-        __m256i w[4], v[4];
-        UNROLL
-        for (int j = 0; j < 4; j++, at += row) {
-            w[j] = (__m256i)load_words(at, count);
-            FETCH_WORDS(at, AWQ_AHEAD * row);
-        }
-        __m256i a = _mm256_unpacklo_epi8(w[0], w[1]), b = _mm256_unpackhi_epi8(w[0], w[1]);
-        __m256i c = _mm256_unpacklo_epi8(w[2], w[3]), d = _mm256_unpackhi_epi8(w[2], w[3]);
-        v[0] = _mm256_unpacklo_epi16(a, c);
-        v[1] = _mm256_unpackhi_epi16(a, c);
-        v[2] = _mm256_unpacklo_epi16(b, d);
-        v[3] = _mm256_unpackhi_epi16(b, d);
-        UNROLL
-        for (int j = 0; j < 4; j++) {
-            s[j] = pair_dot(s[j], _mm256_and_si256(v[j], low), x->values + k + i);
-            s[4 + j] = pair_dot(
-                    s[4 + j], _mm256_and_si256(_mm256_srli_epi16(v[j], 4), low), x->values + k + i);
-        }
-    }
-    UNROLL
-    for (int n = 0; n < 8; n++) {
-        sums[n] = FMA(pairs_total(s[n]), (floats){} + x->scales[k / 32], sums[n]);
-    }
-}
+/* A name for each instruction set: sums of 32 inputs, to which `some_dot` adds four. */
+typedef pair_sums some_sums;
+INLINE some_sums some_dot(some_sums sum, words w, const i8 *x) { return pair_dot(sum, (__m256i)w, x); }
+INLINE floats some_total(some_sums s) { return pairs_total(s); }
 
-/* The outputs of word j and 4 + j in order, from such vectors. */
-INLINE void of_words(const float *group, int j, floats *first, floats *second) {
-    __m256 low = (__m256)LOAD(floats, group + j * LANES), high = (__m256)LOAD(floats, group + (4 + j) * LANES);
-    __m256 a = _mm256_shuffle_ps(low, high, 0x88), b = _mm256_shuffle_ps(low, high, 0xdd);
-    *first = (floats)_mm256_permute2f128_ps(a, b, 0x20);
-    *second = (floats)_mm256_permute2f128_ps(a, b, 0x31);
-}
+/* codes.h then includes awq_pairs.h. */
+#define AWQ_BY_PAIRS 1
 
 /* To each word's sum, the products of 32 inputs: activations are prepared with even ones before odd ones. */
 INLINE floats add_gptq(floats sum, const activations *x, i64 k, i64 depth, const u8 *at, i64 row, i64 count) {
@@ -111,6 +73,10 @@ INLINE floats add_gptq(floats sum, const activations *x, i64 k, i64 depth, const
     return FMA(pairs_total(s), (floats){} + x->scales[k / 32], sum);
 }
 #else
+typedef signed_words some_sums;
+INLINE some_sums some_dot(some_sums sum, words w, const i8 *x) { return word_dot(sum, w, x); }
+INLINE floats some_total(some_sums s) { return CONVERT(floats, s); }
+
 /* To each nibble's sum, the products of 32 inputs k. */
 INLINE void add_awq(floats sums[8], const activations *x, i64 k, i64 depth, const u8 *at, i64 row, i64 count) {
     signed_words s[8] = {};

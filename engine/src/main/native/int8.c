@@ -18,8 +18,8 @@ void NAME(prepare)(i64 form, i64 columns, const float *x, float *to) {
     float *scales = to + columns / 4, *sums32 = scales + columns / 32, *sums16 = scales + columns / 16;
     i8 *bytes = (i8 *)to;
     for (i64 k = 0; k < columns; k += 32) {
-        quantized q = quantize(x + k, form == IN_PAIRS);
-        int in_twos = form == IN_TWOS && k / 64 * 64 + 64 <= columns;
+        quantized q = quantize(x + k, form == IN_PAIRS || form == PAIRS_IN_TWOS);
+        int in_twos = (form == IN_TWOS || form == PAIRS_IN_TWOS) && k / 64 * 64 + 64 <= columns;
         i64 first = in_twos ? k / 64 * 64 + k % 64 / 2 : k;
         STORE(bytes + first, q.first);
         STORE(bytes + first + (in_twos ? 32 : 16), q.second);

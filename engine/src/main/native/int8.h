@@ -12,7 +12,7 @@ typedef struct {
     const float *sums16;
     i64 stride; /* bytes from one row to the next */
     int rows;
-    int twos; /* whether they are IN_TWOS */
+    int twos; /* whether they are IN_TWOS, or PAIRS_IN_TWOS */
 } activations;
 
 INLINE activations prepared(const float *x, i64 columns, i64 stride, int rows) {

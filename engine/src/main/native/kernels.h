@@ -53,6 +53,7 @@ void NAME(rows)(i64 type, const range *r, const float *x, float *out) {
         TYPE_WIDE(14, Q6_K)
         TYPE_WIDE(20, IQ4_NL)
         TYPE(23, IQ4_XS)
+        TYPE_WIDE(39, MXFP4)
     }
 }
 

@@ -38,7 +38,7 @@ SETS(DECLARE)
     } while (0)
 
 /* The number of what the functions here take: NativeLibrary has the same. Whoever changes one changes both. */
-#define INTERFACE 6
+#define INTERFACE 7
 EXPORT i64 nibble_interface(void) { return INTERFACE; }
 
 /* The form of activations that rows of a GGUF type take, or codes by rows. */
@@ -94,11 +94,16 @@ EXPORT void nibble_attend(i64 set, i64 d, i64 stride, i64 seen, i64 heads, i64 s
 #if defined(__x86_64__) && defined(__linux__)
 void amx_split(const float *, i64, i64, u8 *);
 void amx_product(const u8 *, i64, i64, i64, i64, const float *, float *, i64, i64, u8 *, float *);
-void amx_rows(const float *, i64, i64, u8 *);
 void amx_bytes(i64, const u8 *, i64, i64, i64, i64, i64, const u8 *, i64, float *, u8 *);
 i64 amx_bytes_room(i64, i64);
-i64 amx_row_bytes(i64);
 #define HAS_AMX 1
+#endif
+#if defined(__x86_64__)
+void make_byte_rows(const float *, i64, i64, u8 *);
+void avx2_bytes(i64, const u8 *, i64, i64, i64, i64, i64, const u8 *, i64, float *, u8 *);
+i64 avx2_bytes_room(i64, i64);
+i64 byte_row_bytes(i64);
+#define HAS_AVX2 1
 #endif
 
 EXPORT void nibble_split(i64 rows, i64 columns, const float *a, u8 *tiles) {
@@ -141,29 +146,41 @@ EXPORT void nibble_advise(i64 bytes, const u8 *from) {
 }
 
 EXPORT void nibble_byte_rows(i64 rows, i64 columns, const float *x, u8 *to) {
-#if HAS_AMX
-    amx_rows(x, rows, columns, to);
+#if HAS_AVX2
+    make_byte_rows(x, rows, columns, to);
 #endif
 }
 
-EXPORT void nibble_byte_product(i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns, i64 rows,
-        i64 stride, const u8 *a, float *out, u8 *scratch) {
+/* By tiles of AMX, or by AVX2. */
+EXPORT void nibble_byte_product(i64 tiles, i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns,
+        i64 rows, i64 stride, const u8 *a, float *out, u8 *scratch) {
 #if HAS_AMX
-    amx_bytes(type, weights, head, first, count, columns, rows, a, stride, out, scratch);
+    if (tiles) {
+        amx_bytes(type, weights, head, first, count, columns, rows, a, stride, out, scratch);
+        return;
+    }
+#endif
+#if HAS_AVX2
+    avx2_bytes(type, weights, head, first, count, columns, rows, a, stride, out, scratch);
 #endif
 }
 
 /* The bytes that nibble_byte_product takes as scratch, and nibble_byte_rows for sixteen rows. */
-EXPORT i64 nibble_byte_room(i64 outputs, i64 rows) {
+EXPORT i64 nibble_byte_room(i64 tiles, i64 outputs, i64 rows) {
 #if HAS_AMX
-    return amx_bytes_room(outputs, rows);
+    if (tiles) {
+        return amx_bytes_room(outputs, rows);
+    }
+#endif
+#if HAS_AVX2
+    return avx2_bytes_room(outputs, rows);
 #else
     return 0;
 #endif
 }
 EXPORT i64 nibble_byte_row_bytes(i64 columns) {
-#if HAS_AMX
-    return amx_row_bytes(columns);
+#if HAS_AVX2
+    return byte_row_bytes(columns);
 #else
     return 0;
 #endif

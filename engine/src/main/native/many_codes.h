@@ -23,18 +23,18 @@ INLINE void multiply_many(const words *codes, i64 step, const activations *x, i6
         all[r] = sums[r];
     }
     for (; k < end; k += 32) {
-        signed_words s[MANY_TOGETHER] = {};
+        some_sums s[MANY_TOGETHER] = {};
         UNROLL
         for (int i = 0; i < 8; i++, codes += step) {
             words v = *codes;
             UNROLL
             for (int r = 0; r < rows; r++) {
-                s[r] = word_dot(s[r], v, OF_ROW(r, x->values + k + 4 * i));
+                s[r] = some_dot(s[r], v, OF_ROW(r, x->values + k + 4 * i));
             }
         }
         UNROLL
         for (int r = 0; r < rows; r++) {
-            all[r] = FMA(CONVERT(floats, s[r]), (floats){} + OF_ROW(r, x->scales + k / 32)[0], all[r]);
+            all[r] = FMA(some_total(s[r]), (floats){} + OF_ROW(r, x->scales + k / 32)[0], all[r]);
         }
     }
     UNROLL

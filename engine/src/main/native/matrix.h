@@ -38,4 +38,12 @@ INLINE i64 stored_row(i64 row, i64 head) {
     return head ? row - within + 2 * (within % (head / 2)) + within / (head / 2) : row;
 }
 
+/* Of codes by rows: the scale of a row's group, and its zero times that. */
+INLINE float code_scale(const matrix *m, i64 row, i64 g, float *minimum) {
+    u32 zero = m->zeros ? LOAD(u32, m->zeros + 4 * (row / 8 * m->groups + g)) >> 4 * (row % 8) & 15 : 8;
+    float scale = half(m->scales + 2 * (row * m->groups + g));
+    *minimum = scale * (float)zero;
+    return scale;
+}
+
 #endif

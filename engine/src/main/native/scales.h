@@ -48,4 +48,15 @@ INLINE f32x8 halves_of(const u8 *b, i64 bytes, i64 count) {
     VECTOR(u64, 16) joined = {words[0], words[1]};
     return CONVERT(f32x8, (f16x8)joined);
 }
+
+/* Half the powers of two whose exponents are the first bytes of up to eight blocks: 2^(e - 128), as ggml has them. */
+INLINE f32x8 halves_of_powers(const u8 *b, i64 bytes, i64 count) {
+    u64 exponents = 0;
+    for (i64 i = 0; i < count; i++) {
+        exponents |= (u64)b[i * bytes] << 8 * i;
+    }
+    u32x8 e = CONVERT(u32x8, LOAD(u8x8, &exponents));
+    u32x8 is_small = (u32x8)(e < 2);
+    return (f32x8)((is_small & (0x00200000 << (e & 1))) | (~is_small & (e - 1) << 23));
+}
 #endif

@@ -32,6 +32,8 @@ typedef VECTOR(i8, 32) i8x32;
 typedef VECTOR(u16, 32) u16x16;
 typedef VECTOR(f16, 32) f16x16;
 typedef VECTOR(i32, 32) i32x8;
+typedef VECTOR(u32, 32) u32x8;
+typedef VECTOR(i64, 32) i64x4;
 typedef VECTOR(float, 32) f32x8;
 typedef VECTOR(i32, 64) i32x16;
 typedef VECTOR(u32, 64) u32x16;

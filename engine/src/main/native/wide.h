@@ -133,11 +133,22 @@ INLINE void wide_Q4_1(wide_sums *s, const wide_row *x, int rows, i64 at, const u
 }
 
 /* The values that nibbles stand for, plus 128: sums of 128 times the activations go off again. */
-INLINE void wide_IQ4_NL(wide_sums *s, const wide_row *x, int rows, i64 at, const u8 *b, i64 count, int turn) {
-    __m512i q = lanes(b + 2, 18, count);
-    __m512i table = _mm512_xor_si512(_mm512_broadcast_i32x4((__m128i)IQ4), _mm512_set1_epi8(-128));
+INLINE void wide_looked_up(wide_sums *s, const wide_row *x, int rows, i64 at, __m512i q, i8x16 values, __m512 scale,
+        int turn) {
+    __m512i table = _mm512_xor_si512(_mm512_broadcast_i32x4((__m128i)values), _mm512_set1_epi8(-128));
     __m512i low = _mm512_shuffle_epi8(table, low_nibbles(q)), high = _mm512_shuffle_epi8(table, high_nibbles(q));
-    wide_nibbles(s, x, rows, at, low, high, 16, spread_halves(heads(b, 18, count), SPREAD4(0, 18)), turn);
+    wide_nibbles(s, x, rows, at, low, high, 16, scale, turn);
+}
+
+INLINE void wide_IQ4_NL(wide_sums *s, const wide_row *x, int rows, i64 at, const u8 *b, i64 count, int turn) {
+    __m512 scale = spread_halves(heads(b, 18, count), SPREAD4(0, 18));
+    wide_looked_up(s, x, rows, at, lanes(b + 2, 18, count), IQ4, scale, turn);
+}
+
+INLINE void wide_MXFP4(wide_sums *s, const wide_row *x, int rows, i64 at, const u8 *b, i64 count, int turn) {
+    __m512i places = _mm512_setr_epi32(0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3);
+    __m512 powers = _mm512_castps256_ps512((__m256)halves_of_powers(b, 17, count));
+    wide_looked_up(s, x, rows, at, lanes(b + 1, 17, count), E2M1, _mm512_permutexvar_ps(places, powers), turn);
 }
 
 /* Two blocks of Q8_0, or one. */
@@ -331,18 +342,11 @@ static void wide_prepare(i64 order, i64 columns, const float *x, float *to) {
 WIDE_ROWS(Q4_0, 32, 18, 4)
 WIDE_ROWS(Q4_1, 32, 20, 4)
 WIDE_ROWS(IQ4_NL, 32, 18, 4)
+WIDE_ROWS(MXFP4, 32, 17, 4)
 WIDE_ROWS(Q8_0, 32, 34, 2)
 WIDE_ROWS(Q4_K, 256, 144, 1)
 WIDE_ROWS(Q5_K, 256, 176, 1)
 WIDE_ROWS(Q6_K, 256, 210, 1)
-
-/* Scale of a row's group, and its zero times that. */
-INLINE float code_scale(const matrix *m, i64 row, i64 g, float *minimum) {
-    u32 zero = m->zeros ? LOAD(u32, m->zeros + 4 * (row / 8 * m->groups + g)) >> 4 * (row % 8) & 15 : 8;
-    float scale = half(m->scales + 2 * (row * m->groups + g));
-    *minimum = scale * (float)zero;
-    return scale;
-}
 
 /* Up to 128 columns of codes by rows: the low nibble of byte j is the code of column 2j. */
 INLINE void wide_codes(wide_sums *s, const wide_row *x, int rows, i64 k, __m512i q, __m512 scale, __m512 minimum) {

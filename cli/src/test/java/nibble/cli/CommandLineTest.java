@@ -85,7 +85,7 @@ class CommandLineTest {
                         "--max-shard-size",
                         "3MB",
                         "--steps",
-                        "8",
+                        "2",
                         "--json",
                         report.toString()))
                 .as(terminal.err())

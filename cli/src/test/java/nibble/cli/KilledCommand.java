@@ -67,9 +67,9 @@ public final class KilledCommand {
                 "--enable-native-access=ALL-UNNAMED",
                 "-Xmx512m",
                 "-XX:+UseSerialGC",
-                QuickCompiler.option(String.join(" ", arguments)),
                 "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
+        command.addAll(QuickCompiler.options(String.join(" ", arguments)));
         command.addAll(main);
         command.addAll(arguments);
         return new ProcessBuilder(command)

@@ -134,10 +134,11 @@ class ProcessTest {
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",
                 "-Xmx1g",
-                QuickCompiler.option(String.join(" ", arguments)),
+                "-XX:+UseSerialGC",
                 "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                Nibble.class.getName()));
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
+        command.addAll(QuickCompiler.options(String.join(" ", arguments)));
+        command.add(Nibble.class.getName());
         command.addAll(Arrays.asList(arguments));
         return new ProcessBuilder(command)
                 .redirectOutput(folder.resolve("stdout").toFile())

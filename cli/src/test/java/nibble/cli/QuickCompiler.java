@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
 
 /** Chooses the compiler of short runs of small models. */
 final class QuickCompiler {
@@ -13,19 +14,20 @@ final class QuickCompiler {
      * The first compiler alone, where products run in native code: the second takes longer than the code that it makes
      * faster. Without AMX products of many rows run by the Vector API, which is slow without the second.
      */
-    private static final String MULTIPLYING = hasAmx() ? FIRST_ALONE : "-XX:+TieredCompilation";
+    private static final String MULTIPLYING =
+            hasAmx() ? FIRST_ALONE : System.getProperty("nibble.test.compiler", "-XX:+TieredCompilation");
 
     private QuickCompiler() {}
 
     /**
-     * Returns the option of a command, or of all commands of a line: those that take no products of many rows have no
+     * Returns the options of a command, or of all commands of a line: those that take no products of many rows have no
      * use of the second compiler.
      */
-    static String option(String command) {
+    static List<String> options(String command) {
         boolean multiplies = command.contains("quantize ") && !command.contains("rtn")
                 || command.contains("--calibration ")
                 || command.contains("eval ");
-        return multiplies ? MULTIPLYING : FIRST_ALONE;
+        return List.of((multiplies ? MULTIPLYING : FIRST_ALONE).split(" "));
     }
 
     private static boolean hasAmx() {

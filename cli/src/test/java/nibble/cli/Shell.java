@@ -82,7 +82,7 @@ final class Shell {
         builder.environment().put("F", folder.toString());
         builder.environment()
                 .put("NIBBLE_JAVA_HOME", folder.resolve("source/jdk").toString());
-        builder.environment().put("NIBBLE_JAVA_OPTS", QuickCompiler.option(line));
+        builder.environment().put("NIBBLE_JAVA_OPTS", String.join(" ", QuickCompiler.options(line)));
         Process process = builder.start();
         assertThat(process.waitFor(180, TimeUnit.SECONDS)).as(line).isTrue();
         return new Ended(

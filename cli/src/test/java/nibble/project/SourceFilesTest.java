@@ -3,10 +3,7 @@ package nibble.project;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.palantir.javaformat.java.Main;
-import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.io.PrintWriter;
-import java.io.StringWriter;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -16,10 +13,11 @@ import java.util.Set;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /**
- * The form of the project's own sources. The formatter parses with the JDK that runs it, so it runs here, on the JDK of
- * the tests, and gives the same answer whatever JDK Maven itself runs on.
+ * The form of the project's own sources. The formatter parses with the JDK that runs it, so it runs on the JDK of the
+ * tests, and gives the same answer whatever JDK Maven itself runs on.
  *
  * <p>To format all files instead of checking them:
  *
@@ -31,21 +29,50 @@ import org.junit.jupiter.api.Test;
 class SourceFilesTest {
     private static final Path ROOT = Path.of(System.getProperty("nibble.root"));
 
+    @TempDir
+    @SuppressWarnings("NullAway.Init")
+    private Path folder;
+
     @Test
     void every_source_file_is_formatted() throws Exception {
         boolean write = "write".equals(System.getProperty("nibble.format"));
-        List<String> arguments = write ? List.of("--palantir", "--replace") : List.of("--palantir", "--dry-run");
-        StringWriter out = new StringWriter();
-        StringWriter err = new StringWriter();
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                // Each file is other code for the formatter's many rules: the second compiler gains nothing.
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC"));
+        for (String part : List.of("api", "code", "file", "parser", "tree", "util")) {
+            command.add("--add-exports=jdk.compiler/com.sun.tools.javac." + part + "=ALL-UNNAMED");
+        }
+        Path files = Files.write(
+                folder.resolve("files"), sources().stream().map(Path::toString).toList());
+        command.addAll(List.of(
+                "-cp",
+                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                Main.class.getName(),
+                "--palantir",
+                write ? "--replace" : "--dry-run",
+                "@" + files));
+        Path out = folder.resolve("out");
+        Path err = folder.resolve("err");
+        Process formatter = new ProcessBuilder(command)
+                .redirectOutput(out.toFile())
+                .redirectError(err.toFile())
+                .start();
 
-        new Main(new PrintWriter(out, true), new PrintWriter(err, true), new ByteArrayInputStream(new byte[0]))
-                .format(Stream.concat(arguments.stream(), sources().stream().map(Path::toString))
-                        .toArray(String[]::new));
-
-        assertThat(err.toString()).isEmpty();
-        assertThat(out.toString())
+        assertThat(formatter.waitFor()).as(() -> read(err)).isZero();
+        assertThat(read(err)).isEmpty();
+        assertThat(read(out))
                 .as("files that the formatter would change; -Dnibble.format=write lets it")
                 .isEmpty();
+    }
+
+    private static String read(Path file) {
+        try {
+            return Files.readString(file);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     @Test

@@ -59,10 +59,15 @@ final class KilledDriver {
         ManagementFactory.getRuntimeMXBean().getInputArguments().stream()
                 .filter(argument -> argument.startsWith("--"))
                 .forEach(command::add);
-        command.addAll(
-                List.of("-XX:TieredStopAtLevel=1", "-cp", System.getProperty("java.class.path"), main.getName()));
+        command.addAll(List.of(compiler().split(" ")));
+        command.addAll(List.of("-XX:+UseSerialGC", "-cp", System.getProperty("java.class.path"), main.getName()));
         command.addAll(List.of(arguments));
         return command;
+    }
+
+    /** The build's options for short runs; products by the Vector API are slow without the second compiler. */
+    static String compiler() {
+        return System.getProperty("nibble.test.compiler", "-XX:+TieredCompilation");
     }
 
     /** Starts one and kills it as soon as a layer is durable. */

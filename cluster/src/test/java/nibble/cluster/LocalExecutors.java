@@ -43,7 +43,9 @@ final class LocalExecutors implements BeforeAllCallback {
                                 Map.entry("spark.worker.resource.gpu.discoveryScript", cards().toString()),
                                 Map.entry("spark.executor.resource.gpu.amount", "1"),
                                 Map.entry("spark.task.resource.gpu.amount", "1"),
-                                Map.entry("spark.executor.extraJavaOptions", "-XX:+UseSerialGC -Xss4m"),
+                                Map.entry(
+                                        "spark.executor.extraJavaOptions",
+                                        "-XX:+UseSerialGC -Xss4m " + KilledDriver.compiler()),
                                 // A machine that is slow, or halted for minutes, loses no executor: tests kill theirs.
                                 Map.entry("spark.network.timeout", "900s"),
                                 Map.entry("spark.worker.timeout", "900"),

@@ -16,6 +16,9 @@ public final class ThreadedService implements GenerationService {
     /** Texts that were submitted and that the thread has not seen yet. */
     private List<RunningText> arriving = new ArrayList<>();
 
+    /** Texts that were submitted and whose listeners have not heard of an end. */
+    private int texts;
+
     private ServiceState state;
     private boolean draining;
     private boolean closed;
@@ -35,17 +38,17 @@ public final class ThreadedService implements GenerationService {
     @Override
     public Generation submit(GenerationRequest request, GenerationListener listener) {
         scheduler.check(request);
-        RunningText text = new RunningText(request, listener, this::wake);
+        RunningText text = new RunningText(request, new Counted(listener), this::wake);
         synchronized (lock) {
             if (closed || draining) {
                 throw new IllegalStateException("the service takes no more texts: it is being closed");
             }
             // Those that wait move on only between steps, so running and waiting texts are counted together.
-            int texts = state.running() + state.waiting() + arriving.size();
             if (texts >= options.maxTexts()) {
                 throw new QueueFullException(
                         texts + " texts run or wait already, at most " + options.maxTexts() + " may; try again later");
             }
+            texts++;
             arriving.add(text);
             wake = true;
             lock.notifyAll();
@@ -164,6 +167,46 @@ public final class ThreadedService implements GenerationService {
         }
         if (interrupted) {
             Thread.currentThread().interrupt();
+        }
+    }
+
+    /** Gives a text's place to others before its client hears of the end, and may send the next one. */
+    private final class Counted implements GenerationListener {
+        private final GenerationListener client;
+        private boolean counted = true;
+
+        Counted(GenerationListener client) {
+            this.client = client;
+        }
+
+        @Override
+        public void promptScored(List<ScoredToken> prompt) {
+            client.promptScored(prompt);
+        }
+
+        @Override
+        public boolean token(ScoredToken token) {
+            return client.token(token);
+        }
+
+        @Override
+        public void ended(Ending ending) {
+            leave();
+            client.ended(ending);
+        }
+
+        @Override
+        public void failed(RuntimeException cause) {
+            leave();
+            client.failed(cause);
+        }
+
+        /** A client that fails over its text's end hears of that failure too. */
+        private void leave() {
+            synchronized (lock) {
+                texts -= counted ? 1 : 0;
+                counted = false;
+            }
         }
     }
 }

@@ -28,7 +28,7 @@ final class HostProducts implements Divergence.Products {
     private final @Nullable Kernels kernels;
     private final Activations activations;
     private final TileGemm tiles = new TileGemm();
-    private final ByteTiles byteTiles = new ByteTiles();
+    private final @Nullable ByteTiles byteTiles;
     /** Of gradients, whose operations one thread calls. */
     private float[] scratch = new float[0];
 
@@ -36,6 +36,7 @@ final class HostProducts implements Divergence.Products {
         this.workers = workers;
         this.kernels = kernels;
         this.activations = kernels == null ? Activations.FP32 : kernels.activations();
+        this.byteTiles = kernels != null && kernels.multipliesManyBytes() ? new ByteTiles(kernels) : null;
     }
 
     /** Multiplies by weights that share their inputs: in one call of the threads, where one kernel takes all. */
@@ -47,7 +48,7 @@ final class HostProducts implements Divergence.Products {
         }
         if (few(weights, x.rows())) {
             fewRows(weights, x, targets);
-        } else if (inByteTiles(weights)) {
+        } else if (byteTiles != null && inByteTiles(weights)) {
             byteTiles.multiply(workers, weights, HostMatrix.values(x), x.rows(), targets);
         } else if (kernels != null && kernels.hasTiles() && x.columns() > 0 && x.rows() > Gemv.MOST_ROWS) {
             List<TileGemm.Columns> products = new ArrayList<>();
@@ -83,9 +84,7 @@ final class HostProducts implements Divergence.Products {
             return rows <= FewRows.MOST_ROWS;
         }
         return rows <= FewRows.MOST_COMPILED_ROWS
-                        && weights.stream()
-                                .allMatch(weight ->
-                                        FewRows.isCompiled(weight, kernels) || FewRows.isNeverCompiled(weight))
+                        && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
                 || !inByteTiles(weights)
                         && (activations == Activations.INT8 && weights.stream().allMatch(FewRows::takesBytes)
                                 || activations == Activations.INT8_WHERE_FASTER
@@ -101,10 +100,7 @@ final class HostProducts implements Divergence.Products {
 
     /** Whether a product of many rows is one of bytes in tiles. */
     private boolean inByteTiles(List<Weight> weights) {
-        return kernels != null
-                && activations.bytes()
-                && kernels.hasTiles()
-                && weights.stream().allMatch(ByteTiles::takes);
+        return byteTiles != null && activations.bytes() && weights.stream().allMatch(ByteTiles::takes);
     }
 
     /** Computes {@code out[m, n] = Σ_k a[m, k] b[n, k]} in fp32. */

@@ -91,6 +91,29 @@ class ThreadedServiceTest {
         });
     }
 
+    /** The end is told from within a step, whose state others see later. */
+    @Test
+    void a_client_that_hears_of_the_end_may_submit_at_once() throws Exception {
+        with(new BatchOptions(1, 1, 1000, 32), (model, service) -> {
+            Heard next = new Heard();
+            List<Generation> submitted = new ArrayList<>();
+            Heard last = new Heard() {
+                @Override
+                public void ended(Ending ending) {
+                    submitted.add(service.submit(request(2, 5), next));
+                    super.ended(ending);
+                }
+            };
+            service.submit(request(0, 5), last);
+            service.submit(request(1, 50), new Heard());
+            last.end.await();
+            assertThat(last.failure).isNull();
+            next.end.await();
+            assertThat(submitted).hasSize(1);
+            assertThat(next.tokens).hasSize(5);
+        });
+    }
+
     @Test
     void closing_cancels_what_runs_and_waits() throws Exception {
         with(new BatchOptions(2, 10, 1000, 32), (model, service) -> {

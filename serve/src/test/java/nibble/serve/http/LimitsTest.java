@@ -18,19 +18,25 @@ import java.util.function.BooleanSupplier;
 import nibble.datasets.chat.ChatTemplate;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.TestInfo;
 
 /** Keys, origins, limits, slow and vanishing clients, and the end of the server. */
 class LimitsTest {
     private static final String PATH = "/v1/completions";
+    private static final String HASTY = "hasty";
     private static final String LONG = "{\"prompt\": \"The city of\", \"max_tokens\": 200, \"ignore_eos\": true%s}";
 
     @SuppressWarnings("NullAway.Init")
     private TestServer server;
 
+    /** Starts a server that waits for a second where a test waits for that, and otherwise bears a busy machine. */
     @BeforeEach
-    void start() {
-        server = new TestServer(TestServer::strict, Optional.of(ChatTemplate.named("chatml")), 2);
+    void start(TestInfo test) {
+        Duration patience = Duration.ofSeconds(test.getTags().contains(HASTY) ? 1 : 20);
+        server = new TestServer(
+                options -> TestServer.strict(options, patience), Optional.of(ChatTemplate.named("chatml")), 2);
     }
 
     @AfterEach
@@ -88,7 +94,9 @@ class LimitsTest {
             assertThat(server.get(path).statusCode()).as(path).isEqualTo(200);
         }
         assertThat(post("{\"prompt\": \"a\", \"max_tokens\": 1}").statusCode()).isEqualTo(200);
-        assertThat(TestServer.strict(ServerOptions.local(0)).toString()).doesNotContain("secret");
+        assertThat(TestServer.strict(ServerOptions.local(0), Duration.ofSeconds(1))
+                        .toString())
+                .doesNotContain("secret");
     }
 
     @Test
@@ -140,6 +148,7 @@ class LimitsTest {
     }
 
     @Test
+    @Tag(HASTY)
     void a_body_that_does_not_come_is_408_and_one_that_trickles_too() throws Exception {
         String head = "POST " + PATH + " HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer secret\r\nContent-Type:"
                 + " application/json\r\nContent-Length: 1000\r\n\r\n";
@@ -161,6 +170,7 @@ class LimitsTest {
     }
 
     @Test
+    @Tag(HASTY)
     void a_head_that_trickles_is_cut_off() throws Exception {
         try (Socket socket = raw("GET /health HTTP/1.1\r\nHost: localhost\r\nX-A: ")) {
             CompletableFuture<String> answer = CompletableFuture.supplyAsync(() -> answer(socket));
@@ -244,6 +254,7 @@ class LimitsTest {
     }
 
     @Test
+    @Tag(HASTY)
     void a_text_that_takes_longer_than_the_time_to_send_a_request_is_answered() throws Exception {
         server.slow().pause = 100;
         HttpResponse<String> response = post("{\"prompt\": \"a\", \"max_tokens\": 20, \"ignore_eos\": true}");
@@ -306,7 +317,10 @@ class LimitsTest {
 
     @Test
     void a_client_that_reads_nothing_is_given_up() throws Exception {
-        try (TestServer flooding = new TestServer(TestServer::strict, Optional.empty(), llama -> new FloodService())) {
+        try (TestServer flooding = new TestServer(
+                options -> TestServer.strict(options, Duration.ofSeconds(1)),
+                Optional.empty(),
+                llama -> new FloodService())) {
             // More than the buffers of a connection hold.
             String body = "{\"prompt\": \"a\", \"max_tokens\": 250, \"n\": 128, \"stream\": true}";
             try (Socket socket = RawClient.send(flooding.server.address(), request(body))) {

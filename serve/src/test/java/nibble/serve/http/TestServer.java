@@ -85,15 +85,15 @@ final class TestServer implements AutoCloseable {
         }
     }
 
-    /** Returns options with a key, and times and sizes that tests can wait for. */
-    static ServerOptions strict(ServerOptions options) {
+    /** Returns options with a key, a small bound of bodies and the time that clients get to send a request. */
+    static ServerOptions strict(ServerOptions options, Duration patience) {
         return new ServerOptions(
                 options.host(),
                 0,
                 Optional.of("secret"),
                 Set.of("http://friend.example"),
                 1 << 16,
-                Duration.ofMillis(1000),
+                patience,
                 options.maxConnections());
     }
 

@@ -16,14 +16,14 @@ import nibble.engine.backend.Workers;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]} by AMX's tiles of bytes: a linear layer of many tokens, whose weights
- * are GGUF's blocks and whose activations are bytes of {@link nibble.engine.backend.Activations#INT8}. All of a is
+ * Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]} by AMX's tiles of bytes or by AVX2: a linear layer of many tokens.
+ * Weights are GGUF's blocks, and activations bytes of {@link nibble.engine.backend.Activations#INT8}. All of a is
  * prepared first. A task is some rows of a and some columns of c; it spreads its blocks once for all these rows.
  */
 public final class ByteGemm {
     private static final MethodHandle ROWS = function("nibble_byte_rows", 2, 2);
-    private static final MethodHandle PRODUCT = function("nibble_byte_product", 8, 3);
-    private static final MethodHandle ROOM = count("nibble_byte_room", 2);
+    private static final MethodHandle PRODUCT = function("nibble_byte_product", 9, 3);
+    private static final MethodHandle ROOM = count("nibble_byte_room", 3);
     private static final MethodHandle ROW_BYTES = count("nibble_byte_row_bytes", 1);
 
     /** Columns of a task: enough that fetching its part of a costs little. */
@@ -37,10 +37,25 @@ public final class ByteGemm {
 
     /** A thread's room for the tiles of a panel, and for the sums of a task. */
     private static final ThreadLocal<MemorySegment> WORK =
-            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(room(), 64));
+            ThreadLocal.withInitial(() -> Arena.ofAuto().allocate(mostRoom(), 64));
 
     /** Room for a, kept from one product to the next. */
     private final AtomicReference<@Nullable MemorySegment> room = new AtomicReference<>();
+
+    /** Whether by tiles: 1, or 0. */
+    private final long tiles;
+
+    /**
+     * Multiplies as some kernels do.
+     *
+     * @param kernels that {@link Kernels#multipliesManyBytes}
+     */
+    public ByteGemm(Kernels kernels) {
+        if (!kernels.multipliesManyBytes()) {
+            throw new IllegalArgumentException("no products of many rows of bytes with " + kernels.name());
+        }
+        this.tiles = kernels.hasTiles() ? 1 : 0;
+    }
 
     /** Names a matrix, the address of its rows, and where its products go, [m, matrix.rows()]. */
     public record Product(GgufBlocks matrix, long weights, float[] c) {}
@@ -62,9 +77,9 @@ public final class ByteGemm {
         }
         long tileRow = rowBytes(k);
         int tileRows = (m + TILE - 1) / TILE;
-        MemorySegment tiles = take(tileRows * tileRow);
+        MemorySegment prepared = take(tileRows * tileRow);
         workers.forEach(
-                tileRows, i -> prepare(a, i * TILE, Math.min(TILE, m - i * TILE), k, tiles.asSlice(i * tileRow)));
+                tileRows, i -> prepare(a, i * TILE, Math.min(TILE, m - i * TILE), k, prepared.asSlice(i * tileRow)));
         // Few rows of a short matrix: a task's columns are fewer then, so that every thread has some.
         int columns = m <= 4 * TILE ? COLUMNS / 4 : COLUMNS;
         int[] first = new int[products.size() + 1];
@@ -80,14 +95,14 @@ public final class ByteGemm {
             while (panel >= first[i + 1]) {
                 i++;
             }
-            MemorySegment part = tiles.asSlice(row / TILE * tileRow);
+            MemorySegment part = prepared.asSlice(row / TILE * tileRow);
             Product product = products.get(i);
             int column = (panel - first[i]) * columns;
             int count = Math.min(columns, product.matrix.rows() - column);
             product(product, column, count, part, row, Math.min(MOST_ROWS, m - row));
         });
-        Reference.reachabilityFence(tiles);
-        room.set(tiles);
+        Reference.reachabilityFence(prepared);
+        room.set(prepared);
     }
 
     private static void prepare(float[] a, int row, int rows, int k, MemorySegment to) {
@@ -98,11 +113,12 @@ public final class ByteGemm {
         }
     }
 
-    private static void product(Product product, int column, int count, MemorySegment tiles, int row, int rows) {
+    private void product(Product product, int column, int count, MemorySegment rowsOfA, int row, int rows) {
         GgufBlocks matrix = product.matrix;
         long faults = Guard.faults();
         try {
             PRODUCT.invokeExact(
+                    tiles,
                     (long) matrix.type().id(),
                     product.weights,
                     (long) matrix.headDim(),
@@ -111,7 +127,7 @@ public final class ByteGemm {
                     (long) matrix.columns(),
                     (long) rows,
                     (long) matrix.rows(),
-                    tiles,
+                    rowsOfA,
                     floats(product.c, row * matrix.rows() + column),
                     WORK.get());
         } catch (Throwable e) {
@@ -120,9 +136,14 @@ public final class ByteGemm {
         Guard.requireNone(faults);
     }
 
-    private static long room() {
+    /** The function for tiles has instructions that other processors lack. */
+    private static long mostRoom() {
+        return Math.max(room(0), Tiles.EXIST ? room(1) : 0);
+    }
+
+    private static long room(long tiles) {
         try {
-            return (long) ROOM.invokeExact((long) COLUMNS, (long) MOST_ROWS);
+            return (long) ROOM.invokeExact(tiles, (long) COLUMNS, (long) MOST_ROWS);
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }

@@ -34,11 +34,9 @@ public final class Kernels {
     private static final MethodHandle ROWS = function("nibble_rows", 11, 2);
     private static final MethodHandle CODES = function("nibble_codes", 17, 3);
 
-    private static final String AVX_512 = "AVX-512";
-
     /** Names of the sets, by the library's numbers. */
     private static final List<String> NAMES = System.getProperty("os.arch", "").matches("amd64|x86_64")
-            ? List.of("AVX2", AVX_512)
+            ? List.of("AVX2", "AVX-512")
             : List.of("NEON", "NEON with dot products");
 
     private static final int BEST = (int) number("nibble_set", -1);
@@ -104,11 +102,6 @@ public final class Kernels {
         return NAMES.get(set);
     }
 
-    /** Returns whether the library has kernels for a type that is read here. */
-    public static boolean multiplies(GgufType type) {
-        return type != GgufType.MXFP4;
-    }
-
     private int form(GgufType type) {
         return type.isPlain() ? PLAIN : (int) call(FORM, set, way(), type.id());
     }
@@ -121,9 +114,9 @@ public final class Kernels {
         };
     }
 
-    /** Returns whether products of bytes are faster than those of fp32 for any number of rows: AVX-512 with VNNI. */
+    /** Returns whether products of bytes are known to be faster than those of fp32 for any number of rows. */
     public boolean bytesAreFast() {
-        return NAMES.get(set).equals(AVX_512);
+        return NAMES.get(set).startsWith("AVX");
     }
 
     /** Returns rows of activations in the form that {@link #rows} takes for a matrix. */
@@ -377,6 +370,11 @@ public final class Kernels {
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }
+    }
+
+    /** Returns whether {@link ByteGemm} multiplies many rows: by AMX's tiles, or by AVX2. */
+    public boolean multipliesManyBytes() {
+        return hasTiles() || NAMES.get(set).equals("AVX2");
     }
 
     /** Returns whether products of many rows use AMX's tiles: with the best instruction set only. */

@@ -6,12 +6,22 @@ import java.util.List;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.ByteGemm;
+import nibble.engine.host.natives.Kernels;
 import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.Weight;
 
-/** Multiplies many rows of activations in bytes by weights as GGUF files hold them, by AMX's tiles. */
+/** Multiplies many rows of activations in bytes by weights as GGUF files hold them, by AMX's tiles or by AVX2. */
 public final class ByteTiles {
-    private final ByteGemm gemm = new ByteGemm();
+    private final ByteGemm gemm;
+
+    /**
+     * Multiplies as some kernels do.
+     *
+     * @param kernels that {@link Kernels#multipliesManyBytes}
+     */
+    public ByteTiles(Kernels kernels) {
+        this.gemm = new ByteGemm(kernels);
+    }
 
     /** Returns whether a weight can be multiplied so. */
     public static boolean takes(Weight weight) {

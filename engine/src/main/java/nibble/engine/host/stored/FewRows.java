@@ -122,16 +122,11 @@ public interface FewRows {
         return NativeRows.of(weight, 1, kernels) != null;
     }
 
-    /** Returns whether no library has a kernel for a weight: a few rows then take the path of one. */
-    static boolean isNeverCompiled(Weight weight) {
-        return weight instanceof BlockWeight(String _, GgufBlocks blocks) && !Kernels.multiplies(blocks.type());
-    }
-
     /** Returns whether the library multiplies a weight by activations in bytes, if they are. */
     static boolean takesBytes(Weight weight) {
         return switch (weight) {
             case BlockWeight(String _, GgufBlocks blocks) ->
-                blocks.data().isNative() && !blocks.type().isPlain() && Kernels.multiplies(blocks.type());
+                blocks.data().isNative() && !blocks.type().isPlain();
             case StoredWeight(StoredCodes codes) ->
                 codes.codes().isNative() && codes.bits() == 4 && codes.inFeatures() / codes.groups() % 32 == 0;
             case AwqWeight(AwqLayout.AwqLinear linear) ->

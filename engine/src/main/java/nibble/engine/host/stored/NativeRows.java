@@ -35,9 +35,7 @@ final class NativeRows implements FewRows {
     static @Nullable FewRows of(Weight weight, int threads, Kernels kernels) {
         return switch (weight) {
             case BlockWeight(String _, GgufBlocks blocks)
-            when blocks.data().isNative()
-                    && Kernels.multiplies(blocks.type())
-                    && blocks.columns() % blocks.type().blockElements() == 0 ->
+            when blocks.data().isNative() && blocks.columns() % blocks.type().blockElements() == 0 ->
                 new NativeRows(blocks, threads, kernels);
             case DenseWeight(TensorView tensor)
             when tensor.data().isNative() -> new NativeRows(FewRows.plain(tensor), threads, kernels);

@@ -2,6 +2,7 @@ package nibble.engine.host.natives;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -119,6 +120,49 @@ class KernelsTest {
         }
     }
 
+    /** Sums of bytes times codes must not leave the integers that hold them. */
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void the_greatest_codes_times_the_greatest_activations_are_exact_but_for_the_scale(Kernels kernels) {
+        int outputs = 200;
+        MemorySegment memory = Arena.global().allocate(64L * outputs, 64);
+        long zeros = memory.address() + 16L * outputs;
+        long scales = zeros + outputs / 2;
+        memory.asSlice(16L * outputs + outputs / 2, 2L * outputs)
+                .copyFrom(MemorySegment.ofArray(shorts(outputs, 0x3c00)));
+        CodeMatrix matrix =
+                new CodeMatrix(CodeMatrix.Layout.AWQ, memory.address(), zeros, scales, false, outputs, 1, 32);
+        for (float x : new float[] {3, -3}) {
+            float[] values = new float[32];
+            Arrays.fill(values, x);
+            for (int code : new int[] {0, 15}) {
+                memory.asSlice(0, 16L * outputs).fill((byte) (code * 17));
+                for (int zero : new int[] {0, 15}) {
+                    memory.asSlice(16L * outputs, outputs / 2).fill((byte) (zero * 17));
+                    float[] out = new float[outputs];
+                    try (Inputs inputs = new Inputs(values, 1)) {
+                        kernels.codes(
+                                matrix,
+                                new Range(0, outputs, 0, 1),
+                                CodeMatrix.Groups.all(matrix, 1),
+                                kernels.prepare(matrix, inputs),
+                                MemorySegment.NULL,
+                                out);
+                    }
+                    for (float value : out) {
+                        assertThat(value).isCloseTo(32 * x * (code - zero), within(1e-3f));
+                    }
+                }
+            }
+        }
+    }
+
+    private static short[] shorts(int count, int value) {
+        short[] all = new short[count];
+        Arrays.fill(all, (short) value);
+        return all;
+    }
+
     @ParameterizedTest
     @MethodSource("kernels")
     void what_does_not_fit_is_refused_before_the_call(Kernels kernels) {
@@ -210,11 +254,12 @@ class KernelsTest {
     }
 
     /** Sizes around those of a tile, a panel, a task and a part of the depth; all numbers here are exact. */
-    @Test
-    void tiles_of_bytes_give_exact_products_and_touch_nothing_else() {
-        assumeTrue(Tiles.EXIST, "no AMX here");
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void many_rows_of_bytes_give_exact_products_and_touch_nothing_else(Kernels kernels) {
+        assumeTrue(kernels.multipliesManyBytes(), "AMX or AVX2");
         Random random = new Random(7);
-        ByteGemm gemm = new ByteGemm();
+        ByteGemm gemm = new ByteGemm(kernels);
         for (int threads : new int[] {1, 3}) {
             try (Workers workers = new Workers(threads)) {
                 for (int[] s : new int[][] {{1, 32, 1}, {17, 288, 33}, {530, 64, 70}, {16, 512, 300}, {65, 256, 129}}) {
@@ -227,6 +272,7 @@ class KernelsTest {
                     }
                     MemorySegment data = Arena.global().allocate(GgufType.Q8_0.bytes((long) n * k));
                     float[] b = integers(random, n * k);
+                    b[0] = b[1] = -128;
                     for (int i = 0; i < b.length; i++) {
                         if (i % 32 == 0) {
                             data.set(ValueLayout.JAVA_SHORT_UNALIGNED, i / 32 * 34L, (short) 0x3c00);
