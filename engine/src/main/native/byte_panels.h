@@ -25,6 +25,22 @@ INLINE i64 block_bytes(i64 columns) { return 24 * columns; }
 
 INLINE i64 whole_rows(i64 rows) { return (rows + 15) / 16 * 16; }
 
+/* Types of blocks: number, name, weights and bytes of a block, values of its nibbles and whether they have signs. */
+#define BLOCK_TYPES(OF)                                                                                                \
+    OF(2, Q4_0, 32, 18, PLAIN, 0)                                                                                      \
+    OF(3, Q4_1, 32, 20, PLAIN, 0)                                                                                      \
+    OF(6, Q5_0, 32, 22, PLAIN, 0)                                                                                      \
+    OF(7, Q5_1, 32, 24, PLAIN, 0)                                                                                      \
+    OF(8, Q8_0, 32, 34, PLAIN, 0)                                                                                      \
+    OF(10, Q2_K, 256, 84, PLAIN, 0)                                                                                    \
+    OF(11, Q3_K, 256, 110, PLAIN, 0)                                                                                   \
+    OF(12, Q4_K, 256, 144, PLAIN, 0)                                                                                   \
+    OF(13, Q5_K, 256, 176, PLAIN, 0)                                                                                   \
+    OF(14, Q6_K, 256, 210, PLAIN, 0)                                                                                   \
+    OF(20, IQ4_NL, 32, 18, IQ4, 1)                                                                                     \
+    OF(23, IQ4_XS, 256, 136, IQ4, 1)                                                                                   \
+    OF(39, MXFP4, 32, 17, E2M1, 1)
+
 /* Up to 256 weights of a row from column k on. */
 static void spread(i64 type, const u8 *row, i64 k, i64 some, const activations *to) {
     sums none;
@@ -34,28 +50,17 @@ static void spread(i64 type, const u8 *row, i64 k, i64 some, const activations *
         block_##type(&none, to, 0, row + k / elements * bytes, &t, some / elements);                                   \
         break;                                                                                                         \
     }
-    switch (type) {
-        SPREAD(2, Q4_0, 32, 18, PLAIN, 0)
-        SPREAD(3, Q4_1, 32, 20, PLAIN, 0)
-        SPREAD(6, Q5_0, 32, 22, PLAIN, 0)
-        SPREAD(7, Q5_1, 32, 24, PLAIN, 0)
-        SPREAD(8, Q8_0, 32, 34, PLAIN, 0)
-        SPREAD(10, Q2_K, 256, 84, PLAIN, 0)
-        SPREAD(11, Q3_K, 256, 110, PLAIN, 0)
-        SPREAD(12, Q4_K, 256, 144, PLAIN, 0)
-        SPREAD(13, Q5_K, 256, 176, PLAIN, 0)
-        SPREAD(14, Q6_K, 256, 210, PLAIN, 0)
-        SPREAD(20, IQ4_NL, 32, 18, IQ4, 1)
-        SPREAD(23, IQ4_XS, 256, 136, IQ4, 1)
-        SPREAD(39, MXFP4, 32, 17, E2M1, 1)
-    }
+    switch (type) { BLOCK_TYPES(SPREAD) }
 }
 
-/* The bytes of a block of so many weights. */
+/* The bytes of a row of so many weights. */
 INLINE i64 row_bytes(i64 type, i64 columns) {
-    static const u8 of32[] = {[2] = 18, [3] = 20, [6] = 22, [7] = 24, [8] = 34, [20] = 18, [39] = 17};
-    static const u8 of256[] = {[10] = 84, [11] = 110, [12] = 144, [13] = 176, [14] = 210, [23] = 136};
-    return type < 9 || type == 20 || type == 39 ? columns / 32 * of32[type] : columns / 256 * of256[type];
+#define ROW_BYTES(number, type, elements, bytes, values, is_signed)                                                    \
+    case number: return columns / elements * bytes;
+    switch (type) {
+        BLOCK_TYPES(ROW_BYTES)
+        default: return 0;
+    }
 }
 
 /* A panel's weights of some columns, spread out. */
