@@ -7,7 +7,13 @@ package nibble.engine.host.natives;
  * @param groupSize inputs of a group
  */
 public record CodeMatrix(
-        Layout layout, long codes, long zeros, long scales, boolean lessOne, int outputs, int groups, int groupSize) {
+        Layout layout, long codes, long zeros, long scales, boolean lessOne, int outputs, int groups, int groupSize)
+        implements ByteMatrix {
+    @Override
+    public int columns() {
+        return groups * groupSize;
+    }
+
     /** Lists the ways in which codes lie, in the library's order. */
     public enum Layout {
         AWQ,

@@ -30,10 +30,25 @@ final class NativeCodes implements FewRows {
     }
 
     static FewRows awq(AwqLayout.AwqLinear linear, int threads, Kernels kernels) {
+        CodeMatrix matrix = matrix(linear);
+        return new ColumnCodes(linear, matrix, threads, forGroups(matrix, kernels));
+    }
+
+    static FewRows stored(StoredCodes codes, int threads, Kernels kernels) {
+        CodeMatrix matrix = matrix(codes);
+        Kernels taken = forGroups(matrix, kernels);
+        return codes.byRows()
+                ? new NativeCodes(
+                        codes, matrix, FewRows.rowsPerPiece(matrix.outputs(), codes.inFeatures(), threads), taken)
+                : new ColumnCodes(codes, matrix, threads, taken);
+    }
+
+    /** Returns what the library takes of AWQ's codes, which it can read. */
+    static CodeMatrix matrix(AwqLayout.AwqLinear linear) {
         int outputs = linear.outFeatures();
         int groups = linear.spec().groups(linear.inFeatures());
         long scales = 2L * groups * outputs;
-        CodeMatrix matrix = new CodeMatrix(
+        return new CodeMatrix(
                 Layout.AWQ,
                 Stored.require(linear.tensors().qweight(), (long) linear.inFeatures() * outputs / 2),
                 Stored.require(linear.tensors().qzeros(), scales / 4),
@@ -42,10 +57,10 @@ final class NativeCodes implements FewRows {
                 outputs,
                 groups,
                 linear.inFeatures() / groups);
-        return new ColumnCodes(linear, matrix, threads, forGroups(matrix, kernels));
     }
 
-    static FewRows stored(StoredCodes codes, int threads, Kernels kernels) {
+    /** Returns what the library takes of GPTQ's or compressed-tensors' codes, which it can read. */
+    static CodeMatrix matrix(StoredCodes codes) {
         if (codes.bits() != 4) {
             throw new IllegalArgumentException("codes of " + codes.bits() + " bits; the kernels take 4");
         }
@@ -53,7 +68,7 @@ final class NativeCodes implements FewRows {
         int groups = codes.groups();
         long scales = 2L * groups * outputs;
         MemorySegment zeros = codes.zeros();
-        CodeMatrix matrix = new CodeMatrix(
+        return new CodeMatrix(
                 codes.byRows() ? Layout.BY_ROWS : Layout.GPTQ,
                 Stored.require(codes.codes(), (long) codes.inFeatures() * outputs / 2),
                 zeros.byteSize() == 0 ? 0 : Stored.require(zeros, scales / 4),
@@ -62,10 +77,6 @@ final class NativeCodes implements FewRows {
                 outputs,
                 groups,
                 codes.inFeatures() / groups);
-        Kernels taken = forGroups(matrix, kernels);
-        return codes.byRows()
-                ? new NativeCodes(codes, matrix, FewRows.rowsPerPiece(outputs, codes.inFeatures(), threads), taken)
-                : new ColumnCodes(codes, matrix, threads, taken);
     }
 
     /** Activations in bytes have a scale for each 32. */
