@@ -64,9 +64,9 @@ INLINE void turn8(const u8 *from, i64 stride, u8 *to, i64 to_stride) {
 
 /* Spreads a panel's weights of some columns into tiles; what is behind them stays what it was, and is not used. */
 static void fill(work *w, i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns, i64 k, i64 some) {
-    if (type == CODES_AWQ || type == CODES_GPTQ) {
+    if (is_by_columns(type)) {
         panel_tiles to = {(u8 *)w->tiles, 4 * PANEL, 64, w->scales, w->minima};
-        put_codes(&to, type == CODES_AWQ, (const matrix *)weights, first, count, k, some);
+        put_codes(&to, type, (const matrix *)weights, first, count, k, some);
         return;
     }
     spread_panel *p = &w->spread;
@@ -175,6 +175,12 @@ void avx2_bytes(i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64
         case 10: case 11: PANELS(16, 1, 4)          /* Q2_K, Q3_K */
         case 14: PANELS(16, 1, 2)                   /* Q6_K */
         case 8: case 20: case 23: case 39: PANELS(32, 0, 0) /* Q8_0, IQ4_NL, IQ4_XS, MXFP4 */
+        case BYTES_GPTQ: case BYTES_BY_ROWS:
+            if (codes_have_minima(type, weights)) {
+                PANELS(32, 1, 0)
+            } else {
+                PANELS(32, 0, 0)
+            }
     }
     float(*panel)[PANEL] = w->sums;
     for (i64 n = 0; n < count; n += PANEL, panel += whole_rows(rows)) {

@@ -88,8 +88,8 @@ static void spread_rows(spread_panel *p, i64 type, const u8 *weights, i64 head, 
     for (i64 n = 0; n < PANEL; n++) {
         if (n < count) {
             activations to = {p->codes[n], p->row_scales[n], p->row_minima[n]};
-            if (type == CODES_BY_ROWS) {
-                spread_codes((const matrix *)weights, first + n, k, some, &to);
+            if (type >= CODES_AWQ) {
+                spread_codes(type, (const matrix *)weights, first + n, k, some, &to);
                 continue;
             }
             const u8 *row = weights + stored_row(first + n, head) * row_bytes(type, columns);

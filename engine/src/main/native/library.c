@@ -74,16 +74,17 @@ EXPORT void nibble_rows(i64 set, i64 way, i64 type, const u8 *weights, i64 head,
     switch (set) { SETS(ROWS) }
 }
 
-INLINE matrix code_matrix(const u8 *codes, const u8 *zeros, const u8 *scales, i64 less_one, i64 outputs, i64 groups,
-        i64 size) {
-    return (matrix){codes, zeros, scales, outputs, groups, size, less_one ? 0x11111111u : 0};
+INLINE matrix code_matrix(i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales, i64 less_one, i64 outputs,
+        i64 groups, i64 size) {
+    i64 bits = CODES_AWQ + layout >= BYTES_GPTQ ? 8 : 4;
+    return (matrix){codes, zeros, scales, outputs, groups, size, ~0u / ((1u << bits) - 1) * (less_one != 0), bits};
 }
 
 EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales,
         i64 less_one, i64 outputs, i64 groups, i64 size, i64 first, i64 end, i64 first_group, i64 end_group, i64 part,
         i64 rows, i64 stride, const float *x, float *room, float *out) {
     range r = {0, 0, first, end, groups * size, rows, stride, outputs, first_group, end_group, part, room};
-    matrix m = code_matrix(codes, zeros, scales, less_one, outputs, groups, size);
+    matrix m = code_matrix(layout, codes, zeros, scales, less_one, outputs, groups, size);
 #define CODES(number, set)                                                                                             \
     case number: EITHER(codes, way, set, layout, &m, &r, x, out); break;
     switch (set) { SETS(CODES) }
@@ -174,7 +175,7 @@ EXPORT void nibble_byte_product(i64 tiles, i64 type, const u8 *weights, i64 head
 EXPORT void nibble_code_product(i64 tiles, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales,
         i64 less_one, i64 outputs, i64 groups, i64 size, i64 first, i64 count, i64 rows, i64 stride, const u8 *a,
         float *out, u8 *scratch) {
-    matrix m = code_matrix(codes, zeros, scales, less_one, outputs, groups, size);
+    matrix m = code_matrix(layout, codes, zeros, scales, less_one, outputs, groups, size);
     nibble_byte_product(tiles, CODES_AWQ + layout, (const u8 *)&m, 0, first, count, groups * size, rows, stride, a, out,
             scratch);
 }

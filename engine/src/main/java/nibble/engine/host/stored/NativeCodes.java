@@ -1,6 +1,5 @@
 package nibble.engine.host.stored;
 
-import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import nibble.engine.backend.Activations;
 import nibble.engine.host.natives.CodeMatrix;
@@ -61,22 +60,23 @@ final class NativeCodes implements FewRows {
 
     /** Returns what the library takes of GPTQ's or compressed-tensors' codes, which it can read. */
     static CodeMatrix matrix(StoredCodes codes) {
-        if (codes.bits() != 4) {
-            throw new IllegalArgumentException("codes of " + codes.bits() + " bits; the kernels take 4");
+        if (codes.bits() != 4 && codes.bits() != 8) {
+            throw new IllegalArgumentException("codes of " + codes.bits() + " bits; the kernels take 4 or 8");
         }
+        boolean isBytes = codes.bits() == 8;
+        Layout byRows = isBytes ? Layout.BYTES_BY_ROWS : Layout.BY_ROWS;
+        Layout byColumns = isBytes ? Layout.GPTQ_BYTES : Layout.GPTQ;
         int outputs = codes.outFeatures();
-        int groups = codes.groups();
-        long scales = 2L * groups * outputs;
-        MemorySegment zeros = codes.zeros();
+        long zeros = (long) codes.groups() * outputs;
         return new CodeMatrix(
-                codes.byRows() ? Layout.BY_ROWS : Layout.GPTQ,
-                Stored.require(codes.codes(), (long) codes.inFeatures() * outputs / 2),
-                zeros.byteSize() == 0 ? 0 : Stored.require(zeros, scales / 4),
-                Stored.require(codes.scales(), scales),
+                codes.byRows() ? byRows : byColumns,
+                Stored.require(codes.codes(), (long) codes.inFeatures() * outputs / (8 / codes.bits())),
+                codes.zeros().byteSize() == 0 ? 0 : Stored.require(codes.zeros(), zeros / (8 / codes.bits())),
+                Stored.require(codes.scales(), 2 * zeros),
                 codes.lessOne(),
                 outputs,
-                groups,
-                codes.inFeatures() / groups);
+                codes.groups(),
+                codes.inFeatures() / codes.groups());
     }
 
     /** Activations in bytes have a scale for each 32. */

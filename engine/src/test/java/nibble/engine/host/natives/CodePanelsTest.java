@@ -13,11 +13,12 @@ import java.util.List;
 import java.util.Random;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.CodeMatrix.Layout;
+import nibble.engine.host.natives.Kernels.Range;
 import nibble.pack.layout.AwqLayout;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Products of many rows in bytes with codes, whose sums are integers here, so that they are exact. */
+/** Products with codes whose sums are integers here, so that they are exact. */
 class CodePanelsTest {
     private static final int ONE = 0x3c00;
 
@@ -35,42 +36,49 @@ class CodePanelsTest {
     private record Codes(CodeMatrix matrix, int[] weights) {
         static Codes of(Layout layout, int outputs, int groups, int size, boolean withZeros, Random random) {
             int columns = groups * size;
-            int[] nibbles = random.ints((long) outputs * columns, 0, 16).toArray();
-            Arrays.fill(nibbles, 0, columns, 15);
-            int[] zeros = random.ints((long) outputs * groups, 0, 16).toArray();
+            int bits = layout == Layout.GPTQ_BYTES || layout == Layout.BYTES_BY_ROWS ? 8 : 4;
+            int perWord = 32 / bits;
+            int[] all = random.ints((long) outputs * columns, 0, 1 << bits).toArray();
+            Arrays.fill(all, 0, columns, (1 << bits) - 1);
+            Arrays.fill(all, columns, 2 * columns, 0);
+            int[] zeros = random.ints((long) outputs * groups, 0, 1 << bits).toArray();
             if (!withZeros) {
-                Arrays.fill(zeros, 8);
+                Arrays.fill(zeros, 1 << bits - 1);
             }
-            MemorySegment codes = Arena.global().allocate((long) outputs * columns / 2);
-            MemorySegment packedZeros = Arena.global().allocate((long) outputs * groups / 2);
+            Packed codes = new Packed(bits, outputs * columns);
+            Packed packedZeros = new Packed(bits, outputs * groups);
             MemorySegment scales = Arena.global().allocate(2L * outputs * groups);
-            int[] weights = new int[nibbles.length];
+            int[] weights = new int[all.length];
             for (int n = 0; n < outputs; n++) {
                 for (int g = 0; g < groups; g++) {
                     int scale = 1 + random.nextInt(2);
-                    long at = layout == Layout.BY_ROWS ? (long) n * groups + g : (long) g * outputs + n;
-                    scales.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2 * at, (short) (ONE + (scale - 1 << 10)));
+                    int at = layout == Layout.BY_ROWS || layout == Layout.BYTES_BY_ROWS
+                            ? n * groups + g
+                            : g * outputs + n;
+                    scales.set(ValueLayout.JAVA_SHORT_UNALIGNED, 2L * at, (short) (ONE + (scale - 1 << 10)));
                     int zero = zeros[n * groups + g];
                     switch (layout) {
-                        case AWQ -> put(packedZeros, (long) g * outputs + n / 8 * 8 + awqNibble(n), zero);
-                        case GPTQ -> put(packedZeros, (long) g * outputs + n, zero);
-                        case BY_ROWS -> put(packedZeros, 8L * (n / 8 * groups + g) + n % 8, zero);
+                        case AWQ -> packedZeros.put(g * outputs + n / 8 * 8 + awqNibble(n), zero);
+                        case GPTQ, GPTQ_BYTES -> packedZeros.put(at, zero);
+                        case BY_ROWS, BYTES_BY_ROWS ->
+                            packedZeros.put(perWord * (n / perWord * groups + g) + n % perWord, zero);
                     }
                     for (int k = g * size; k < (g + 1) * size; k++) {
-                        int code = nibbles[n * columns + k];
+                        int code = all[n * columns + k];
                         weights[n * columns + k] = (code - zero) * scale;
                         switch (layout) {
-                            case AWQ -> put(codes, (long) k * outputs + n / 8 * 8 + awqNibble(n), code);
-                            case GPTQ -> put(codes, 8 * ((long) (k / 8) * outputs + n) + k % 8, code);
-                            case BY_ROWS -> put(codes, (long) n * columns + k, code);
+                            case AWQ -> codes.put(k * outputs + n / 8 * 8 + awqNibble(n), code);
+                            case GPTQ, GPTQ_BYTES ->
+                                codes.put(perWord * (k / perWord * outputs + n) + k % perWord, code);
+                            case BY_ROWS, BYTES_BY_ROWS -> codes.put(n * columns + k, code);
                         }
                     }
                 }
             }
             CodeMatrix matrix = new CodeMatrix(
                     layout,
-                    codes.address(),
-                    withZeros ? packedZeros.address() : 0,
+                    codes.data.address(),
+                    withZeros ? packedZeros.data.address() : 0,
                     scales.address(),
                     false,
                     outputs,
@@ -86,10 +94,18 @@ class CodePanelsTest {
             }
             return nibble;
         }
+    }
 
-        private static void put(MemorySegment to, long nibble, int value) {
-            byte before = to.get(ValueLayout.JAVA_BYTE, nibble / 2);
-            to.set(ValueLayout.JAVA_BYTE, nibble / 2, (byte) (before | value << 4 * (nibble % 2)));
+    /** Holds numbers of some bits, the first in the lowest. */
+    private record Packed(int bits, MemorySegment data) {
+        Packed(int bits, int count) {
+            this(bits, Arena.global().allocate((long) count * bits / 8));
+        }
+
+        void put(int at, int value) {
+            int ofByte = 8 / bits;
+            byte before = data.get(ValueLayout.JAVA_BYTE, at / ofByte);
+            data.set(ValueLayout.JAVA_BYTE, at / ofByte, (byte) (before | value << bits * (at % ofByte)));
         }
     }
 
@@ -106,9 +122,52 @@ class CodePanelsTest {
         {8, 1, 32}, {40, 3, 96}, {72, 2, 160}, {136, 5, 64}, {168, 2, 128}, {32, 1, 512}, {264, 9, 32}
     };
 
+    /** Both forms of activations: products and their sums are integers below 2^24. */
     @ParameterizedTest
     @MethodSource("kernels")
-    void codes_of_every_layout_give_exact_products_and_touch_nothing_else(Kernels kernels) {
+    void a_few_rows_give_exact_products_with_codes_of_every_layout(Kernels kernels) {
+        Random random = new Random(17);
+        for (Layout layout : Layout.values()) {
+            for (int[] s : SHAPES) {
+                Codes codes = Codes.of(layout, s[0], s[1], s[2], layout == Layout.AWQ || random.nextBoolean(), random);
+                CodeMatrix matrix = codes.matrix;
+                for (int m : new int[] {1, 3}) {
+                    float[] x = integers(random, m * matrix.columns());
+                    float[] out = new float[m * s[0] + 1];
+                    Arrays.fill(out, Float.NaN);
+                    try (Inputs inputs = new Inputs(x, m)) {
+                        kernels.codes(
+                                matrix,
+                                new Range(0, s[0], 0, m),
+                                CodeMatrix.Groups.all(matrix, matrix.groups()),
+                                kernels.prepare(matrix, inputs),
+                                MemorySegment.NULL,
+                                out);
+                    }
+                    requireProducts(codes, x, m, out, kernels);
+                }
+            }
+        }
+    }
+
+    private static void requireProducts(Codes codes, float[] x, int m, float[] out, Kernels kernels) {
+        int n = codes.matrix.outputs();
+        int k = codes.matrix.columns();
+        for (int i = 0; i < m * n; i++) {
+            int sum = 0;
+            for (int l = 0; l < k; l++) {
+                sum += (int) x[i / n * k + l] * codes.weights[i % n * k + l];
+            }
+            assertThat(out[i])
+                    .as("%d of %s, %d rows, %s, %s", i, codes.matrix, m, kernels.name(), kernels.activations())
+                    .isEqualTo(sum);
+        }
+        assertThat(out[m * n]).isNaN();
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernels")
+    void many_rows_of_bytes_give_exact_products_with_codes_of_every_layout(Kernels kernels) {
         assumeTrue(kernels.multipliesManyBytes(), "AMX or AVX2");
         Random random = new Random(11);
         ByteGemm gemm = new ByteGemm(kernels);
@@ -126,16 +185,7 @@ class CodePanelsTest {
 
                         gemm.multiply(workers, a, m, k, List.of(new ByteGemm.Product(codes.matrix, c)));
 
-                        for (int i = 0; i < m * n; i++) {
-                            int sum = 0;
-                            for (int l = 0; l < k; l++) {
-                                sum += (int) a[i / n * k + l] * codes.weights[i % n * k + l];
-                            }
-                            assertThat(c[i])
-                                    .as("%d of %s, %d rows, %s", i, codes.matrix, m, kernels.name())
-                                    .isEqualTo(sum);
-                        }
-                        assertThat(c[m * n]).isNaN();
+                        requireProducts(codes, a, m, c, kernels);
                     }
                 }
             }
@@ -150,7 +200,7 @@ class CodePanelsTest {
         ByteGemm gemm = new ByteGemm(kernels);
         try (Workers workers = new Workers(2)) {
             for (Layout layout : Layout.values()) {
-                Codes codes = Codes.of(layout, 136, 3, 96, true, random);
+                Codes codes = Codes.of(layout, 136, 3, 96, layout != Layout.BYTES_BY_ROWS, random);
                 int n = codes.matrix.outputs();
                 int k = codes.matrix.columns();
                 float[] a = new float[70 * k];
