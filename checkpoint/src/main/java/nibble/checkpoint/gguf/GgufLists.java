@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.RandomAccess;
 
 /**
- * Makes lists of a GGUF header that keep the elements in the file's bytes. They make an element when it is asked for: as
- * objects, a vocabulary would take many times the memory for as long as the file is open.
+ * Makes lists of a GGUF header that keep the elements in the file's bytes. They make an element when it is asked for.
+ * As objects, a vocabulary would take many times the memory for as long as the file is open.
  */
 final class GgufLists {
     private GgufLists() {}
