@@ -83,8 +83,7 @@ final class HostProducts implements Divergence.Products {
         if (rows <= FewRows.MOST_ROWS || kernels == null) {
             return rows <= FewRows.MOST_ROWS;
         }
-        return rows <= FewRows.MOST_COMPILED_ROWS
-                        && weights.stream().allMatch(weight -> FewRows.isCompiled(weight, kernels))
+        return weights.stream().allMatch(weight -> FewRows.isCompiled(weight, rows, kernels))
                 || !inByteTiles(weights)
                         && (activations == Activations.INT8 && weights.stream().allMatch(FewRows::takesBytes)
                                 || activations == Activations.INT8_WHERE_FASTER

@@ -87,7 +87,7 @@ final class LinearChecks {
     /** Each number of rows that a card has a kernel for takes a while to compile. */
     private int[] rows(Weight weight) {
         return !cuda || !(weight instanceof QuantizedWeight quantized)
-                ? new int[] {1, 2, 3, 8, 67}
+                ? new int[] {1, 2, 3, 8, 31, 67}
                 : quantized.linear().groupSize() == 128
                         ? new int[] {1, 2, 3, 8, 9, 16, 23, 33, 50, 64, 67, 200}
                         : new int[] {1, 3, 16, 67, 200};

@@ -12,6 +12,7 @@ import nibble.engine.backend.Backend;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.stored.FewRows;
+import nibble.engine.tensor.DenseWeight;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.Weight;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -60,7 +61,8 @@ class RowsTogetherTest {
     void each_of_many_rows_has_the_bits_that_it_has_alone(Kernels kernels) {
         try (VectorBackend backend = new VectorBackend(2, kernels)) {
             for (Weight weight : weights()) {
-                int most = FewRows.MOST_COMPILED_ROWS;
+                boolean plainWithoutTiles = weight instanceof DenseWeight && !kernels.hasTiles();
+                int most = plainWithoutTiles ? FewRows.MOST_PLAIN_ROWS : FewRows.MOST_COMPILED_ROWS;
                 int n = weight.outFeatures();
                 float[] x = new Operands(31).values(most * weight.inFeatures());
                 float[] alone = new float[most * n];

@@ -31,6 +31,12 @@ public interface FewRows {
     /** The same for kernels of the library, which read a row of weights once for all rows. */
     int MOST_COMPILED_ROWS = 16;
 
+    /**
+     * The same for kernels of plain numbers without AMX's tiles: a product of many rows is then the Vector API's, which
+     * is compiled only while the first prompt is read.
+     */
+    int MOST_PLAIN_ROWS = 32;
+
     /** Weights of a piece: enough that handing it out costs little. */
     int PIECE_WEIGHTS = 1 << 16;
 
@@ -117,9 +123,16 @@ public interface FewRows {
         };
     }
 
-    /** Returns whether the library has a kernel for a weight. */
-    static boolean isCompiled(Weight weight, Kernels kernels) {
-        return NativeRows.of(weight, 1, kernels) != null;
+    /** Returns whether the library multiplies so many rows by a weight as it is stored faster than by its floats. */
+    static boolean isCompiled(Weight weight, int rows, Kernels kernels) {
+        int most = isPlain(weight) && !kernels.hasTiles() ? MOST_PLAIN_ROWS : MOST_COMPILED_ROWS;
+        return rows <= most && NativeRows.of(weight, 1, kernels) != null;
+    }
+
+    private static boolean isPlain(Weight weight) {
+        return weight instanceof DenseWeight
+                || weight instanceof BlockWeight(String _, GgufBlocks blocks)
+                        && blocks.type().isPlain();
     }
 
     /** Returns whether the library multiplies a weight by activations in bytes, if they are. */
