@@ -2,6 +2,7 @@ package nibble.engine.host;
 
 import static java.util.stream.Collectors.partitioningBy;
 
+import java.lang.foreign.Arena;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntConsumer;
@@ -16,6 +17,7 @@ import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.host.stored.ByteHead;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.stored.LargePages;
 import nibble.engine.host.vector.Addition;
@@ -33,6 +35,7 @@ import nibble.engine.host.vector.RowSource;
 import nibble.engine.host.vector.SecondMoment;
 import nibble.engine.host.vector.Swiglu;
 import nibble.engine.host.vector.TokenLogProbabilities;
+import nibble.engine.tensor.HeadWeights;
 import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
@@ -52,17 +55,24 @@ public final class VectorBackend extends HostBackend {
     private final Workers workers;
     private final @Nullable Kernels kernels;
     private final HostProducts products;
+    private final HeadWeights head;
 
     public VectorBackend(int threads) {
         this(threads, Kernels.ofMachine());
+    }
+
+    public VectorBackend(int threads, @Nullable Kernels kernels) {
+        this(threads, kernels, HeadWeights.STORED);
     }
 
     /**
      * Starts the threads.
      *
      * @param kernels of the native library, or null for the Vector API alone
+     * @param head form of the heads of models that are placed
      */
-    public VectorBackend(int threads, @Nullable Kernels kernels) {
+    public VectorBackend(int threads, @Nullable Kernels kernels, HeadWeights head) {
+        this.head = head;
         this.workers = new Workers(threads);
         this.kernels = kernels;
         this.products = new HostProducts(workers, kernels);
@@ -92,7 +102,16 @@ public final class VectorBackend extends HostBackend {
         if (kernels != null) {
             LargePages.request(weights);
         }
-        return super.place(weights);
+        if (head == HeadWeights.STORED || !ByteHead.makesSmaller(weights.head())) {
+            return super.place(weights);
+        }
+        Arena arena = Arena.ofShared();
+        try {
+            return PlacedModel.onHost(weights.withHead(ByteHead.of(weights.head(), arena, workers)), arena::close);
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            throw e;
+        }
     }
 
     @Override
@@ -103,7 +122,11 @@ public final class VectorBackend extends HostBackend {
     @Override
     public String description() {
         String none = kernels == null ? ", no native kernels: " + Kernels.whyNone() : "";
-        return arithmetic() + ", " + workers.threads() + (workers.threads() == 1 ? " thread" : " threads") + none;
+        return arithmetic()
+                + (head == HeadWeights.INT8 ? ", head in int8, " : ", ")
+                + workers.threads()
+                + (workers.threads() == 1 ? " thread" : " threads")
+                + none;
     }
 
     @Override
