@@ -42,6 +42,11 @@ INLINE void turn(const float from[PANEL][16], float to[16][PANEL]) {
 
 /* Spreads a panel's weights of some columns into tiles; what is behind them stays what it was, and is not used. */
 static void fill(work *w, i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns, i64 k, i64 some) {
+    if (is_by_columns(type)) {
+        panel_tiles to = {w->tiles[0][0], 64, sizeof(w->tiles[0]), w->scales, w->minima};
+        put_codes(&to, type, (const matrix *)weights, first, count, k, some);
+        return;
+    }
     spread_rows(&w->spread, type, weights, head, first, count, columns, k, some);
     turn(w->spread.row_scales, w->scales);
     turn(w->spread.row_minima, w->minima);
@@ -142,7 +147,7 @@ void amx_bytes(i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 
         multiply_panels(w, type, weights, head, first, count, columns, a, rows, 16, 1, 0);
     } else if (small) {
         multiply_panels(w, type, weights, head, first, count, columns, a, rows, 16, 0, 0);
-    } else if (type == 3 || type == 7 || type == 12 || type == 13) {
+    } else if (type == 3 || type == 7 || type == 12 || type == 13 || codes_have_minima(type, weights)) {
         multiply_panels(w, type, weights, head, first, count, columns, a, rows, 32, 1, 0);
     } else {
         multiply_panels(w, type, weights, head, first, count, columns, a, rows, 32, 0, 0);

@@ -64,6 +64,11 @@ INLINE void turn8(const u8 *from, i64 stride, u8 *to, i64 to_stride) {
 
 /* Spreads a panel's weights of some columns into tiles; what is behind them stays what it was, and is not used. */
 static void fill(work *w, i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns, i64 k, i64 some) {
+    if (is_by_columns(type)) {
+        panel_tiles to = {(u8 *)w->tiles, 4 * PANEL, 64, w->scales, w->minima};
+        put_codes(&to, type, (const matrix *)weights, first, count, k, some);
+        return;
+    }
     spread_panel *p = &w->spread;
     spread_rows(p, type, weights, head, first, count, columns, k, some);
     for (i64 n = 0; n < PANEL; n += 8) {
@@ -164,11 +169,18 @@ void avx2_bytes(i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64
     multiply_panels(w, type, weights, head, first, count, columns, a, rows, group, has_minima, run);                   \
     break;
     switch (type) {
-        case 2: case 3: case 12: PANELS(32, 1, 8)   /* Q4_0, Q4_1, Q4_K */
+        case 2: case 3: case 12:                    /* Q4_0, Q4_1, Q4_K */
+        case CODES_AWQ: case CODES_GPTQ: case CODES_BY_ROWS: PANELS(32, 1, 8)
         case 6: case 7: case 13: PANELS(32, 1, 4)   /* Q5_0, Q5_1, Q5_K */
         case 10: case 11: PANELS(16, 1, 4)          /* Q2_K, Q3_K */
         case 14: PANELS(16, 1, 2)                   /* Q6_K */
         case 8: case 20: case 23: case 39: PANELS(32, 0, 0) /* Q8_0, IQ4_NL, IQ4_XS, MXFP4 */
+        case BYTES_GPTQ: case BYTES_BY_ROWS:
+            if (codes_have_minima(type, weights)) {
+                PANELS(32, 1, 0)
+            } else {
+                PANELS(32, 0, 0)
+            }
     }
     float(*panel)[PANEL] = w->sums;
     for (i64 n = 0; n < count; n += PANEL, panel += whole_rows(rows)) {

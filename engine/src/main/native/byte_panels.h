@@ -11,6 +11,8 @@
 
 #include "blocks.h"
 
+#include "forms.h"
+
 /* Outputs at a time. */
 #define PANEL 32
 
@@ -78,12 +80,18 @@ INLINE void fetch(const u8 *row, i64 type, i64 columns, i64 k) {
     }
 }
 
+#include "code_panels.h"
+
 /* Spreads a panel's weights of some columns; codes of rows that there are not stay, their scales are zero. */
 static void spread_rows(spread_panel *p, i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns,
         i64 k, i64 some) {
     for (i64 n = 0; n < PANEL; n++) {
         if (n < count) {
             activations to = {p->codes[n], p->row_scales[n], p->row_minima[n]};
+            if (type >= CODES_AWQ) {
+                spread_codes(type, (const matrix *)weights, first + n, k, some, &to);
+                continue;
+            }
             const u8 *row = weights + stored_row(first + n, head) * row_bytes(type, columns);
             spread(type, row, k, some, &to);
             fetch(row, type, columns, k + DEPTH);

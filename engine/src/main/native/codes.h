@@ -1,5 +1,5 @@
 /*
- * The products of 4-bit codes that lie by columns:
+ * The products of codes that lie by columns:
  *
  *   out[n] = sum over groups of scale * (sum of x * code - zero * sum of x)
  *
@@ -122,50 +122,76 @@ static void codes_AWQ(const matrix *m, const range *r, const float *prepared_x, 
 
 #endif
 
-/* GPTQ: word [r, n] holds inputs 8r to 8r + 7 of output n, so lanes are outputs. A group's end for LANES outputs. */
-INLINE void finish_gptq(const matrix *m, i64 g, i64 n, i64 count, float sum_x, const float *group, float *out) {
-    floats zero = (floats){} + 8;
+/*
+ * GPTQ: word [r, n] holds the inputs of output n from 8r on, or from 4r on of 8 bits, so lanes are outputs. A group's
+ * end for LANES outputs.
+ */
+INLINE void finish_gptq(
+        int bits, const matrix *m, i64 g, i64 n, i64 count, float sum_x, const float *group, float *out) {
+    const int per = 32 / bits;
+    signed_words zeros = (signed_words){} + (1 << (bits - 1));
     if (m->zeros) {
-        const u8 *at = m->zeros + (g * m->outputs + n) / 8 * 4;
+        const u8 *at = m->zeros + (g * m->outputs + n) / per * 4;
         words w = {}, shift = {};
         for (int l = 0; l < LANES; l++) {
-            shift[l] = 4 * (l % 8);
+            shift[l] = bits * (l % per);
         }
-        for (int i = 0; i < LANES / 8 && 8 * i < count; i++) {
-            for (int l = 0; l < 8; l++) {
-                w[8 * i + l] = LOAD(u32, at + 4 * i) + m->less_one;
+        for (int i = 0; i < LANES / per && per * i < count; i++) {
+            for (int l = 0; l < per; l++) {
+                w[per * i + l] = LOAD(u32, at + 4 * i) + m->less_one;
             }
         }
-        zero = CONVERT(floats, (signed_words)(w >> shift & 15));
+        zeros = (signed_words)(w >> shift & ((1u << bits) - 1));
     }
+    floats zero = CONVERT(floats, bits == 8 ? zeros - BYTE_MIDDLE : zeros);
     floats v = FMA(zero, (floats){} - sum_x, LOAD(floats, group));
     floats scale = load_halves(m->scales + 2 * (g * m->outputs + n), count);
     store_floats(out + n, FMA(v, scale, load_floats(out + n, count)), count);
 }
 
-static void codes_GPTQ(const matrix *m, const range *r, const float *prepared_x, float *out) {
-    activations x = prepared_codes(prepared_x, r->columns);
-    i64 row = 4 * m->outputs;
-    for (i64 n = r->first; n < r->end; n++) {
-        out[n] = 0;
+/* One group of up to TILE outputs for one row. */
+INLINE void group_gptq(int bits, const matrix *m, i64 g, i64 first, i64 end, const activations *x, float *out) {
+    const i64 row = 4 * m->outputs, per = 32 / bits;
+    float group[TILE];
+    for (i64 k = g * m->size, depth; k < (g + 1) * m->size; k += depth) {
+        depth = (g + 1) * m->size - k < 32 ? (g + 1) * m->size - k : 32;
+        for (i64 n = first; n < end; n += LANES) {
+            float *kept = group + (n - first);
+            const u8 *at = m->codes + k / per * row + 4 * n;
+            floats s = k > g * m->size ? LOAD(floats, kept) : (floats){};
+            STORE(kept, bits == 8 ? add_gptq_bytes(s, x, k, depth, at, row, end - n)
+                                  : add_gptq(s, x, k, depth, at, row, end - n));
+        }
+    }
+    float sum_x = sum_of_group(x, g * m->size, m->size);
+    for (i64 n = first; n < end; n += LANES) {
+        finish_gptq(bits, m, g, n, end - n < LANES ? end - n : LANES, sum_x, group + (n - first), out);
+    }
+}
+
+/* A part's words of a tile stay in the second-level cache while the rows go by. */
+INLINE void codes_gptq(int bits, const matrix *m, const range *r, const float *prepared_x, float *out) {
+    for (i64 i = 0; i < r->rows; i++) {
+        for (i64 n = r->first; n < r->end; n++) {
+            out[i * r->outputs + n] = 0;
+        }
     }
     for (i64 first = r->first; first < r->end; first += TILE) {
         i64 end = first + TILE < r->end ? first + TILE : r->end;
-        for (i64 g = r->first_group; g < r->end_group; g++) {
-            float group[TILE];
-            for (i64 k = g * m->size, depth; k < (g + 1) * m->size; k += depth) {
-                depth = (g + 1) * m->size - k < 32 ? (g + 1) * m->size - k : 32;
-                for (i64 n = first; n < end; n += LANES) {
-                    float *kept = group + (n - first);
-                    const u8 *at = m->codes + k / 8 * row + 4 * n;
-                    floats s = k > g * m->size ? LOAD(floats, kept) : (floats){};
-                    STORE(kept, add_gptq(s, &x, k, depth, at, row, end - n));
+        for (i64 part = r->first_group; part < r->end_group; part += r->part) {
+            i64 last = part + r->part < r->end_group ? part + r->part : r->end_group;
+            for (i64 i = 0; i < r->rows; i++) {
+                activations x = prepared_codes(prepared_x + i * r->stride, r->columns);
+                float sums[TILE] = {};
+                for (i64 g = part; g < last; g++) {
+                    group_gptq(bits, m, g, first, end, &x, sums - first);
                 }
-            }
-            float sum_x = sum_of_group(&x, g * m->size, m->size);
-            for (i64 n = first; n < end; n += LANES) {
-                finish_gptq(m, g, n, end - n < LANES ? end - n : LANES, sum_x, group + (n - first), out);
+                for (i64 n = first; n < end; n++) {
+                    out[i * r->outputs + n] += sums[n - first];
+                }
             }
         }
     }
 }
+static void codes_GPTQ(const matrix *m, const range *r, const float *x, float *out) { codes_gptq(4, m, r, x, out); }
+static void bytes_GPTQ(const matrix *m, const range *r, const float *x, float *out) { codes_gptq(8, m, r, x, out); }

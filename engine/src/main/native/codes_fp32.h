@@ -17,6 +17,9 @@ INLINE float sum_of_group(const activations *x, i64 k, i64 count) {
     return sum;
 }
 
+/* What 8-bit codes are taken less. */
+#define BYTE_MIDDLE 0
+
 /* Nibble i of each word, where it stands: times 16^i, or 16^6 for the last. */
 INLINE floats nibble_of(words w, int i) {
     return CONVERT(floats, (signed_words)(i < 7 ? w & 15u << 4 * i : w >> 4 & 15u << 24));
@@ -52,6 +55,26 @@ INLINE floats add_gptq(floats sum, const activations *x, i64 k, i64 depth, const
     }
     for (int n = 7; n >= 0; n--) {
         sum = FMA(s[n], (floats){} + POWERS[n], sum);
+    }
+    return sum;
+}
+
+/* The same of four inputs to a word. Byte i stands times 256^i, or 256^2 for the last. */
+INLINE floats add_gptq_bytes(floats sum, const activations *x, i64 k, i64 depth, const u8 *at, i64 row, i64 count) {
+    const float powers[4] = {1, 0x1p-8, 0x1p-16, 0x1p-16};
+    floats s[4] = {};
+    for (i64 i = 0; i < depth; i += 4, at += row) {
+        words w = load_words(at, count);
+        FETCH_WORDS(at, BYTES_AHEAD * row);
+        UNROLL
+        for (int n = 0; n < 4; n++) {
+            words code = n < 3 ? w & 255u << 8 * n : w >> 8 & 255u << 16;
+            s[n] = FMA(CONVERT(floats, (signed_words)code), (floats){} + x->values[k + i + n], s[n]);
+        }
+    }
+    UNROLL
+    for (int n = 3; n >= 0; n--) {
+        sum = FMA(s[n], (floats){} + powers[n], sum);
     }
     return sum;
 }

@@ -21,6 +21,33 @@ INLINE signed_words word_dot(signed_words sum, words w, const i8 *x) {
 #endif
 }
 
+/* What 8-bit codes are taken less: bytes with signs. */
+#define BYTE_MIDDLE 128
+
+/* The same of 8-bit codes, taken so. */
+INLINE signed_words byte_dot(signed_words sum, words w, const i8 *x) {
+    words four = (words){} + LOAD(u32, x);
+#if LANES == 16
+    /* The instruction takes them as they are. */
+    __m512i less = _mm512_dpbusd_epi32(_mm512_setzero_si512(), _mm512_set1_epi8(-128), (__m512i)four);
+    return (signed_words)_mm512_sub_epi32(_mm512_dpbusd_epi32((__m512i)sum, (__m512i)w, (__m512i)four), less);
+#else
+    return signed_dot(sum, (i8x32)(w ^ 0x80808080u), (i8x32)four);
+#endif
+}
+
+/* To each word's sum, the products of 32 inputs, four to a word. */
+INLINE floats add_gptq_bytes(floats sum, const activations *x, i64 k, i64 depth, const u8 *at, i64 row, i64 count) {
+    signed_words s = {};
+    UNROLL
+    for (i64 i = 0; i < 32; i += 4, at += row) {
+        words w = load_words(at, count);
+        FETCH_WORDS(at, BYTES_AHEAD * row);
+        s = byte_dot(s, w, x->values + k + i);
+    }
+    return FMA(CONVERT(floats, s), (floats){} + x->scales[k / 32], sum);
+}
+
 #define EVEN_BYTES 0x00ff00ffu
 #define LOW_NIBBLES 0x0f0f0f0fu
 

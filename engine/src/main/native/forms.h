@@ -13,8 +13,11 @@
  */
 enum { IN_ORDER, IN_PAIRS, IN_TWOS, PAIRS_IN_TWOS, BY_HALVES, NATURAL, BY_PAIRS, PAIRS_BY_HALVES };
 
-/* Codes by rows, as if they were a GGUF type. */
-#define CODES_BY_ROWS 102
+/*
+ * Codes, as if they were GGUF types: by columns, AWQ's and GPTQ's, and by rows; then those of 8 bits. Weights are a
+ * `matrix` then.
+ */
+enum { CODES_AWQ = 100, CODES_GPTQ, CODES_BY_ROWS, BYTES_GPTQ, BYTES_BY_ROWS };
 
 /* Columns of a row in wide.h's forms, of which those behind the last are zeros. */
 INLINE i64 whole256(i64 columns) { return (columns + 255) / 256 * 256; }

@@ -4,6 +4,7 @@
 #include "codes_fp32.h"
 
 #define WAY fp32
+#define BYTES 0
 #include "kernels.h"
 
 #include "plain.h"

@@ -21,6 +21,9 @@
 
 #if BYTES
 #include "many_codes.h"
+#define MANY(layout) many_##layout
+#else
+#define MANY(layout) codes_##layout
 #endif
 
 /* What kernels may load behind a row, for groups that it has not: their scales of zero times numbers. */
@@ -58,25 +61,23 @@ void NAME(rows)(i64 type, const range *r, const float *x, float *out) {
 }
 
 /*
- * Some outputs of a matrix of codes: AWQ's (layout 0), GPTQ's (1), or by rows (2). Of codes by columns, one row of
- * activations gets one part, and so do several in fp32; several in bytes get all.
+ * Some outputs of a matrix of codes; CODES_AWQ + layout says which. Of codes by columns, one row of activations gets
+ * one part, and so do several in fp32; several in bytes get all.
  */
 void NAME(codes)(i64 layout, const matrix *m, const range *r, const float *x, float *out) {
-    if (layout == 2) {
-        codes_by_rows(m, r, x, out);
-        return;
-    }
-#if BYTES
-    if (r->rows > 1) {
-        (layout == 0 ? many_AWQ : many_GPTQ)(m, r, x, out);
-        return;
-    }
-#endif
-    for (i64 i = 0; i < r->rows; i++, x += r->stride, out += r->outputs) {
-        if (layout == 0) {
-            codes_AWQ(m, r, x, out);
-        } else {
-            codes_GPTQ(m, r, x, out);
-        }
+    int several = BYTES && r->rows > 1;
+    switch (CODES_AWQ + layout) {
+        case CODES_AWQ:
+            if (several) {
+                MANY(AWQ)(m, r, x, out);
+                break;
+            }
+            for (i64 i = 0; i < r->rows; i++, x += r->stride, out += r->outputs) {
+                codes_AWQ(m, r, x, out);
+            }
+            break;
+        case CODES_GPTQ: (several ? MANY(GPTQ) : codes_GPTQ)(m, r, x, out); break;
+        case BYTES_GPTQ: bytes_GPTQ(m, r, x, out); break;
+        default: codes_by_rows(m, r, x, out);
     }
 }

@@ -38,7 +38,7 @@ SETS(DECLARE)
     } while (0)
 
 /* The number of what the functions here take: NativeLibrary has the same. Whoever changes one changes both. */
-#define INTERFACE 7
+#define INTERFACE 8
 EXPORT i64 nibble_interface(void) { return INTERFACE; }
 
 /* The form of activations that rows of a GGUF type take, or codes by rows. */
@@ -74,11 +74,17 @@ EXPORT void nibble_rows(i64 set, i64 way, i64 type, const u8 *weights, i64 head,
     switch (set) { SETS(ROWS) }
 }
 
+INLINE matrix code_matrix(i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales, i64 less_one, i64 outputs,
+        i64 groups, i64 size) {
+    i64 bits = CODES_AWQ + layout >= BYTES_GPTQ ? 8 : 4;
+    return (matrix){codes, zeros, scales, outputs, groups, size, ~0u / ((1u << bits) - 1) * (less_one != 0), bits};
+}
+
 EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales,
         i64 less_one, i64 outputs, i64 groups, i64 size, i64 first, i64 end, i64 first_group, i64 end_group, i64 part,
         i64 rows, i64 stride, const float *x, float *room, float *out) {
     range r = {0, 0, first, end, groups * size, rows, stride, outputs, first_group, end_group, part, room};
-    matrix m = {codes, zeros, scales, outputs, groups, size, less_one ? 0x11111111u : 0};
+    matrix m = code_matrix(layout, codes, zeros, scales, less_one, outputs, groups, size);
 #define CODES(number, set)                                                                                             \
     case number: EITHER(codes, way, set, layout, &m, &r, x, out); break;
     switch (set) { SETS(CODES) }
@@ -163,6 +169,15 @@ EXPORT void nibble_byte_product(i64 tiles, i64 type, const u8 *weights, i64 head
 #if HAS_AVX2
     avx2_bytes(type, weights, head, first, count, columns, rows, a, stride, out, scratch);
 #endif
+}
+
+/* The same of codes: the matrix takes the place of weights. */
+EXPORT void nibble_code_product(i64 tiles, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales,
+        i64 less_one, i64 outputs, i64 groups, i64 size, i64 first, i64 count, i64 rows, i64 stride, const u8 *a,
+        float *out, u8 *scratch) {
+    matrix m = code_matrix(layout, codes, zeros, scales, less_one, outputs, groups, size);
+    nibble_byte_product(tiles, CODES_AWQ + layout, (const u8 *)&m, 0, first, count, groups * size, rows, stride, a, out,
+            scratch);
 }
 
 /* The bytes that nibble_byte_product takes as scratch, and nibble_byte_rows for sixteen rows. */

@@ -95,7 +95,7 @@ INLINE void many_rows(int awq, const matrix *m, const range *r, i64 g, i64 k, i6
             if (awq) {
                 finish_awq(m, g, c, count, sum_x, group, out + i * stride);
             } else {
-                finish_gptq(m, g, c, count, sum_x, group, out + i * stride);
+                finish_gptq(4, m, g, c, count, sum_x, group, out + i * stride);
             }
         }
     }

@@ -1,16 +1,17 @@
-/* A matrix of 4-bit codes with scales and zeros of their own; the layouts are those of AwqLayout and StoredCodes. */
+/* A matrix of 4-bit or 8-bit codes with scales and zeros; the layouts are those of AwqLayout and StoredCodes. */
 #ifndef NIBBLE_MATRIX_H
 #define NIBBLE_MATRIX_H
 #include "vectors.h"
 
 typedef struct {
     const u8 *codes;
-    const u8 *zeros; /* none: all are 8 */
+    const u8 *zeros; /* none: all are in the middle, 8 or 128 */
     const u8 *scales;
     i64 outputs;
     i64 groups;
     i64 size;     /* inputs of a group */
     u32 less_one; /* what is added to a word of zeros */
+    i64 bits;
 } matrix;
 
 /* What a call computes: outputs first to end - 1 for some rows of activations. */
@@ -38,11 +39,15 @@ INLINE i64 stored_row(i64 row, i64 head) {
     return head ? row - within + 2 * (within % (head / 2)) + within / (head / 2) : row;
 }
 
-/* Of codes by rows: the scale of a row's group, and its zero times that. */
-INLINE float code_scale(const matrix *m, i64 row, i64 g, float *minimum) {
-    u32 zero = m->zeros ? LOAD(u32, m->zeros + 4 * (row / 8 * m->groups + g)) >> 4 * (row % 8) & 15 : 8;
+/* Of codes by rows: the scale of a row's group, and its zero times that; zeros of 8 bits are taken less 128. */
+INLINE float code_scale(int bits, const matrix *m, i64 row, i64 g, float *minimum) {
+    const i64 per = 32 / bits;
+    i32 zero = 1 << (bits - 1);
+    if (m->zeros) {
+        zero = (i32)(LOAD(u32, m->zeros + 4 * (row / per * m->groups + g)) >> bits * (row % per)) & ((1 << bits) - 1);
+    }
     float scale = half(m->scales + 2 * (row * m->groups + g));
-    *minimum = scale * (float)zero;
+    *minimum = scale * (float)(bits == 8 ? zero - 128 : zero);
     return scale;
 }
 

@@ -363,7 +363,7 @@ INLINE void wide_code_row(const matrix *m, i64 row, const float *x, i64 stride, 
     i64 k = 0;
     for (i64 g = 0; m->size % 128 == 0 && g < m->groups; g++) {
         float least;
-        __m512 scale = _mm512_set1_ps(code_scale(m, row, g, &least)), minimum = _mm512_set1_ps(least);
+        __m512 scale = _mm512_set1_ps(code_scale(4, m, row, g, &least)), minimum = _mm512_set1_ps(least);
         for (i64 end = k + m->size; k < end; k += 128) {
             STREAM(codes + k / 2, 64);
             wide_codes(s, &a, rows, k, LOAD512(codes + k / 2), scale, minimum);
@@ -373,7 +373,7 @@ INLINE void wide_code_row(const matrix *m, i64 row, const float *x, i64 stride, 
         i64 blocks = columns - k < 128 ? (columns - k) / 32 : 4;
         float scales[16] = {}, minima[16] = {};
         for (i64 i = 0; i < blocks; i++) {
-            scales[i] = code_scale(m, row, g, minima + i);
+            scales[i] = code_scale(4, m, row, g, minima + i);
             left -= 32;
             g += left == 0;
             left = left ? left : m->size;

@@ -1,4 +1,4 @@
-/* Words of eight codes, as many at a time as a vector has floats. */
+/* Words of eight codes or four, as many at a time as a vector has floats. */
 #ifndef NIBBLE_WORDS_H
 #define NIBBLE_WORDS_H
 #include "matrix.h"
@@ -21,6 +21,7 @@ typedef f32x8 floats;
  */
 #define AWQ_AHEAD 32
 #define GPTQ_AHEAD 4
+#define BYTES_AHEAD 8
 #define ALONG 256
 #define FETCH_WORDS(at, ahead)                                                                                         \
     do {                                                                                                               \

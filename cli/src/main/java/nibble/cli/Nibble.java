@@ -45,7 +45,9 @@ public final class Nibble {
         int code;
         try {
             requireReadable(arguments);
-            code = commandLine(terminal).setExecutionExceptionHandler(reporter).execute(arguments);
+            code = commandLine(terminal, arguments)
+                    .setExecutionExceptionHandler(reporter)
+                    .execute(arguments);
         } catch (Throwable e) {
             // Picocli hands on exceptions, not errors.
             code = reporter.report(e);
@@ -62,13 +64,22 @@ public final class Nibble {
         return ExitCode.BAD_INPUT;
     }
 
-    /** The command line that {@link #run} runs. */
-    static CommandLine commandLine(Terminal terminal) {
+    /**
+     * Returns the command line that {@link #run} runs. Picocli describes a command by reflection, and all of them take
+     * longer than the rest of the start. So arguments that begin with a command's name get that command alone.
+     */
+    static CommandLine commandLine(Terminal terminal, String... arguments) {
         CommandFactory factory = new CommandFactory(terminal);
-        return new CommandLine(new NibbleCommand(), factory)
-                // Its rows run other commands, so those do not know it.
-                .addSubcommand(new CommandLine(new ClusterCommand(), factory))
-                .setOut(terminal.out())
+        CommandLine nibble = new CommandLine(new NibbleCommand(), factory);
+        Optional<Class<?>> named = arguments.length == 0 ? Optional.empty() : NibbleCommand.named(arguments[0]);
+        if (named.isPresent()) {
+            nibble.addSubcommand(named.get());
+        } else {
+            NibbleCommand.COMMANDS.forEach(nibble::addSubcommand);
+            // Its rows run other commands, so those do not know it.
+            nibble.addSubcommand(new CommandLine(new ClusterCommand(), factory));
+        }
+        return nibble.setOut(terminal.out())
                 .setErr(terminal.err())
                 .setCaseInsensitiveEnumValuesAllowed(true)
                 .registerConverter(ModelArgument.class, ModelArgument::new);

@@ -8,13 +8,17 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import java.util.stream.Stream;
+import nibble.cli.command.NibbleCommand;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import picocli.CommandLine;
 
 /** The commands as a person or a script would type them, on the bundled model. */
 class CommandLineTest {
@@ -52,6 +56,25 @@ class CommandLineTest {
     void help_names_every_command_and_exit_code() {
         assertThat(terminal.run("--help")).isEqualTo(ExitCode.DONE);
         assertThat(terminal.out()).contains("quantize", "eval", "generate", "inspect", "plan", "demo", "130");
+    }
+
+    @Test
+    void a_run_that_names_a_command_describes_that_command_alone_and_in_the_same_words() {
+        Map<String, CommandLine> all = Nibble.commandLine(terminal.terminal()).getSubcommands();
+        assertThat(all)
+                .containsKeys("quantize", "generate", "bench", "cluster")
+                .hasSize(1 + NibbleCommand.COMMANDS.size());
+        all.forEach((name, command) -> {
+            CommandLine named = Nibble.commandLine(terminal.terminal(), name, "--help");
+            assertThat(named.getSubcommands().keySet()).isEqualTo(name.equals("cluster") ? all.keySet() : Set.of(name));
+            assertThat(named.getSubcommands().get(name).getUsageMessage()).isEqualTo(command.getUsageMessage());
+        });
+    }
+
+    @Test
+    void an_unknown_command_is_wrong_usage_and_the_message_names_one_like_it() {
+        assertThat(terminal.run("generat", "model")).isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("generat", "nibble generate");
     }
 
     @Test

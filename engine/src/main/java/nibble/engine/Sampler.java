@@ -53,8 +53,7 @@ public final class Sampler {
                 .orElse(null);
         int id = best == null ? Likeliest.NONE : LikeliestChoice.of(best, options, this::penalized, share);
         if (id == Likeliest.NONE) {
-            double[] scores = penalized(logits.all());
-            id = options.temperature() == 0 ? likeliest(scores) : draw(scores, share);
+            id = options.temperature() == 0 ? likeliest(logits.all()) : draw(penalized(logits.all()), share);
         }
         observe(id);
         if (countsTokens()) {
@@ -89,21 +88,29 @@ public final class Sampler {
     private double[] penalized(float[] logits) {
         double[] scores = new double[logits.length];
         for (int i = 0; i < logits.length; i++) {
-            if (Float.isNaN(logits[i]) || logits[i] == Float.POSITIVE_INFINITY) {
-                throw new NonFiniteLogitException("logit of token " + i + " is " + logits[i]
-                        + "; the model's weights are damaged or its activations overflow");
-            }
+            requireNumber(i, logits[i]);
             scores[i] = repeated(i, logits[i]);
         }
         generated.forEach((id, times) -> scores[id] -= penalty(times));
         return scores;
     }
 
-    /** Of equals the lowest id. */
-    private static int likeliest(double[] scores) {
+    private static void requireNumber(int id, float logit) {
+        if (Float.isNaN(logit) || logit == Float.POSITIVE_INFINITY) {
+            throw new NonFiniteLogitException("logit of token " + id + " is " + logit
+                    + "; the model's weights are damaged or its activations overflow");
+        }
+    }
+
+    /** Of equals the lowest id. Keeps no scores: a large vocabulary's would be most of a token's garbage. */
+    private int likeliest(float[] logits) {
         int best = 0;
-        for (int i = 1; i < scores.length; i++) {
-            if (scores[i] > scores[best]) {
+        double most = Double.NEGATIVE_INFINITY;
+        for (int i = 0; i < logits.length; i++) {
+            requireNumber(i, logits[i]);
+            double score = penalized(i, logits[i]);
+            if (score > most) {
+                most = score;
                 best = i;
             }
         }

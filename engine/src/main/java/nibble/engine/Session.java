@@ -24,6 +24,7 @@ public final class Session implements AutoCloseable {
     private final @Nullable HostSession host;
 
     private @Nullable Optional<Decoder> decoder;
+    private @Nullable LastRow last;
 
     Session(Llama model, int capacity) {
         this.model = model;
@@ -78,14 +79,36 @@ public final class Session implements AutoCloseable {
                 forward.layer(weights.layer(layer), hidden, cache, layer);
             }
             cache.advance(ids.length);
-            try (Matrix last = backend.allocate(1, weights.config().hiddenSize());
-                    Matrix logits = backend.allocateSingle(1, weights.head().outFeatures())) {
-                backend.copyRows(hidden, ids.length - 1, 1, last, 0);
-                backend.norm(last, weights.finalNorm(), weights.config().streamNormEps(), last);
-                backend.linear(weights.head(), last, logits);
-                model.finishLogits(logits);
-                return backend.download(logits);
+            LastRow row = lastRow();
+            backend.copyRows(hidden, ids.length - 1, 1, row.stream(), 0);
+            backend.norm(row.stream(), weights.finalNorm(), weights.config().streamNormEps(), row.stream());
+            backend.linear(weights.head(), row.stream(), row.logits());
+            model.finishLogits(row.logits());
+            return backend.download(row.logits());
+        }
+    }
+
+    /** Kept from call to call: a matrix of a large vocabulary's logits would be most of a token's garbage. */
+    private LastRow lastRow() {
+        if (last == null) {
+            PlacedModel weights = model.placed();
+            Matrix stream = model.backend().allocate(1, weights.config().hiddenSize());
+            try {
+                last = new LastRow(
+                        stream, model.backend().allocateSingle(1, weights.head().outFeatures()));
+            } catch (RuntimeException e) {
+                stream.close();
+                throw e;
             }
+        }
+        return last;
+    }
+
+    /** The last id's residual stream, [1, hidden], and logits, [1, vocabulary]. */
+    private record LastRow(Matrix stream, Matrix logits) {
+        void close() {
+            stream.close();
+            logits.close();
         }
     }
 
@@ -112,6 +135,9 @@ public final class Session implements AutoCloseable {
     public void close() {
         if (decoder != null) {
             decoder.ifPresent(Decoder::close);
+        }
+        if (last != null) {
+            last.close();
         }
         forward.close();
         cache.close();

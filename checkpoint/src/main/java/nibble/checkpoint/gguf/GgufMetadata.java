@@ -1,6 +1,7 @@
 package nibble.checkpoint.gguf;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -68,10 +69,17 @@ public record GgufMetadata(Path file, Map<String, Object> values) {
         if (found == null) {
             return List.of();
         }
-        if (found instanceof List<?> list && list.stream().allMatch(type::isInstance)) {
-            return list.stream().map(type::cast).toList();
+        if (!(found instanceof List<?> list)) {
+            throw wrong(key, "a list of " + type.getSimpleName());
         }
-        throw wrong(key, "a list of " + type.getSimpleName());
+        List<T> elements = new ArrayList<>(list.size());
+        for (Object element : list) {
+            if (!type.isInstance(element)) {
+                throw wrong(key, "a list of " + type.getSimpleName());
+            }
+            elements.add(type.cast(element));
+        }
+        return elements;
     }
 
     private <T> Optional<T> value(String key, Class<T> type, String expected) {

@@ -6,7 +6,6 @@ import java.nio.ByteOrder;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.List;
 import nibble.checkpoint.source.BadCheckpointException;
 
@@ -17,10 +16,16 @@ final class GgufReader {
     private static final ValueLayout.OfInt INT = ValueLayout.JAVA_INT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
     private static final ValueLayout.OfLong LONG = ValueLayout.JAVA_LONG_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
 
+    private static final ValueLayout.OfFloat FLOAT =
+            ValueLayout.JAVA_FLOAT_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+    private static final ValueLayout.OfDouble DOUBLE =
+            ValueLayout.JAVA_DOUBLE_UNALIGNED.withOrder(ByteOrder.LITTLE_ENDIAN);
+
     private static final long MAX_TEXT_BYTES = 1 << 24;
+    private static final long MAX_TEXTS_BYTES = 1 << 30;
     private static final long MAX_LIST = 1 << 24;
 
-    private static final int TEXT = 8;
+    static final int TEXT = 8;
     private static final int ARRAY = 9;
 
     private final Path path;
@@ -45,15 +50,27 @@ final class GgufReader {
     }
 
     String text() {
-        long length = count("bytes of a text", MAX_TEXT_BYTES, 1);
+        long length = textLength();
         MemorySegment slice = bytes.asSlice(advance(length), length);
-        try {
-            return StandardCharsets.UTF_8
-                    .newDecoder()
-                    .decode(slice.asByteBuffer())
-                    .toString();
-        } catch (CharacterCodingException e) {
-            throw bad("a text that is not valid UTF-8");
+        requireUtf8(slice);
+        return new String(slice.toArray(ValueLayout.JAVA_BYTE), StandardCharsets.UTF_8);
+    }
+
+    private long textLength() {
+        return count("bytes of a text", MAX_TEXT_BYTES, 1);
+    }
+
+    private void requireUtf8(MemorySegment text) {
+        for (long i = 0; i < text.byteSize(); i++) {
+            // Most texts are ASCII, and then need no decoder.
+            if (text.get(ValueLayout.JAVA_BYTE, i) < 0) {
+                try {
+                    StandardCharsets.UTF_8.newDecoder().decode(text.asByteBuffer());
+                    return;
+                } catch (CharacterCodingException e) {
+                    throw bad("a text that is not valid UTF-8");
+                }
+            }
         }
     }
 
@@ -71,7 +88,11 @@ final class GgufReader {
     /** A value with its type in front. */
     Object value() {
         int type = u32();
-        return type == ARRAY ? list() : scalar(type);
+        return switch (type) {
+            case ARRAY -> list();
+            case TEXT -> text();
+            default -> scalar(type, bytes, advance(knownWidth(type)));
+        };
     }
 
     private List<Object> list() {
@@ -79,29 +100,63 @@ final class GgufReader {
         if (type == ARRAY) {
             throw bad("a list of lists, which no known key has");
         }
-        long count = count("list elements", MAX_LIST, 1);
-        List<Object> list = new ArrayList<>();
-        for (long i = 0; i < count; i++) {
-            list.add(scalar(type));
+        if (type == TEXT) {
+            return texts((int) count("list elements", MAX_LIST, 8));
         }
-        return list;
+        int width = knownWidth(type);
+        long length = width * count("list elements", MAX_LIST, width);
+        byte[] elements = bytes.asSlice(advance(length), length).toArray(ValueLayout.JAVA_BYTE);
+        return GgufLists.numbers(type, MemorySegment.ofArray(elements));
     }
 
-    private Object scalar(int type) {
+    private List<Object> texts(int count) {
+        int[] ranges = new int[2 * count];
+        long first = at;
+        for (int i = 0; i < count; i++) {
+            long length = textLength();
+            long from = advance(length);
+            if (at - first > MAX_TEXTS_BYTES) {
+                throw bad("a list of texts of more than " + MAX_TEXTS_BYTES + " bytes, which no vocabulary has");
+            }
+            requireUtf8(bytes.asSlice(from, length));
+            ranges[2 * i] = (int) (from - first);
+            ranges[2 * i + 1] = (int) (at - first);
+        }
+        return GgufLists.texts(bytes.asSlice(first, at - first).toArray(ValueLayout.JAVA_BYTE), ranges);
+    }
+
+    /** Bytes of a number or flag of a type; 0 where the format has no such type. */
+    static int width(int type) {
         return switch (type) {
-            case 0 -> (long) (bytes.get(ValueLayout.JAVA_BYTE, advance(1)) & 0xff);
-            case 1 -> (long) bytes.get(ValueLayout.JAVA_BYTE, advance(1));
-            case 2 -> (long) (bytes.get(SHORT, advance(2)) & 0xffff);
-            case 3 -> (long) bytes.get(SHORT, advance(2));
-            case 4 -> u32() & 0xffffffffL;
-            case 5 -> (long) u32();
-            case 6 -> (double) Float.intBitsToFloat(u32());
-            case 7 -> bytes.get(ValueLayout.JAVA_BYTE, advance(1)) != 0;
-            case TEXT -> text();
-            case 10, 11 -> u64();
-            case 12 -> Double.longBitsToDouble(u64());
-            default ->
-                throw bad("a value of type " + Integer.toUnsignedString(type) + ", which the format does not have");
+            case 0, 1, 7 -> 1;
+            case 2, 3 -> 2;
+            case 4, 5, 6 -> 4;
+            case 10, 11, 12 -> 8;
+            default -> 0;
+        };
+    }
+
+    private int knownWidth(int type) {
+        int width = width(type);
+        if (width == 0) {
+            throw bad("a value of type " + Integer.toUnsignedString(type) + ", which the format does not have");
+        }
+        return width;
+    }
+
+    /** A number or flag of a type with a {@link #width}. */
+    static Object scalar(int type, MemorySegment bytes, long at) {
+        return switch (type) {
+            case 0 -> (long) (bytes.get(ValueLayout.JAVA_BYTE, at) & 0xff);
+            case 1 -> (long) bytes.get(ValueLayout.JAVA_BYTE, at);
+            case 2 -> (long) (bytes.get(SHORT, at) & 0xffff);
+            case 3 -> (long) bytes.get(SHORT, at);
+            case 4 -> bytes.get(INT, at) & 0xffffffffL;
+            case 5 -> (long) bytes.get(INT, at);
+            case 6 -> (double) bytes.get(FLOAT, at);
+            case 7 -> bytes.get(ValueLayout.JAVA_BYTE, at) != 0;
+            case 12 -> bytes.get(DOUBLE, at);
+            default -> bytes.get(LONG, at);
         };
     }
 

@@ -8,13 +8,11 @@ import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.function.IntPredicate;
 import nibble.checkpoint.Checkpoint;
-import nibble.checkpoint.vocabulary.TokenizerDescription;
 import nibble.cli.option.CacheOption;
 import nibble.cli.option.ChatOptions;
 import nibble.cli.option.ModelArgument;
-import nibble.cli.option.ModelChat;
 import nibble.cli.option.ModelDevice;
-import nibble.cli.option.ModelTokenizer;
+import nibble.cli.option.ModelWords;
 import nibble.cli.option.OpenedModel;
 import nibble.cli.option.UsageException;
 import nibble.cli.prompts.PromptLine;
@@ -22,6 +20,7 @@ import nibble.cli.prompts.PromptRun;
 import nibble.cli.prompts.PromptsOptions;
 import nibble.cli.terminal.ExitCode;
 import nibble.cli.terminal.Figures;
+import nibble.cli.terminal.ProcessMemory;
 import nibble.cli.terminal.Terminal;
 import nibble.cli.terminal.TokenizedText;
 import nibble.datasets.TextStream;
@@ -29,7 +28,6 @@ import nibble.datasets.Tokenizer;
 import nibble.datasets.chat.ChatMessage;
 import nibble.datasets.chat.ChatTemplate;
 import nibble.datasets.chat.SpecialTokens;
-import nibble.datasets.chat.StopIds;
 import nibble.engine.Generator;
 import nibble.engine.Llama;
 import nibble.engine.NonFiniteLogitException;
@@ -153,17 +151,17 @@ final class GenerateCommand implements Callable<Integer> {
 
     private void speak(Path model, Checkpoint checkpoint, SamplingOptions options, List<PromptLine> lines) {
         Optional<ChatTemplate> template = chat.template(model);
-        TokenizerDescription described = ModelTokenizer.describe(model);
-        try (Backend backend = device.openForGenerating(terminal);
-                Tokenizer tokenizer = ModelTokenizer.open(described);
+        try (ModelWords words = ModelWords.open(checkpoint, template, showPrompt);
+                Backend backend = device.openForGenerating(terminal);
                 Llama llama = Llama.load(checkpoint, backend)) {
-            Set<Integer> stopIds = StopIds.of(checkpoint, described, tokenizer, template);
             List<String> stops = template.map(ChatTemplate::stops).orElse(List.of());
-            SpecialTokens tokens = ModelChat.tokens(described);
+            ProcessMemory.releaseAfterLoading();
             if (prompts.given()) {
-                PromptRun run = new PromptRun(llama, tokenizer, stopIds, stops, prompts.sequences(), cache.type());
+                PromptRun run = new PromptRun(
+                        llama, words.tokenizer(), words.stopIds(), stops, prompts.sequences(), cache.type());
                 try {
-                    prompts.answer(terminal, run, lines, line -> ids(line, tokenizer, template, tokens));
+                    prompts.answer(
+                            terminal, run, lines, line -> ids(line, words.tokenizer(), template, words.special()));
                 } catch (NonFiniteLogitException e) {
                     WeightReader.requireFinite(checkpoint);
                     throw e;
@@ -171,20 +169,16 @@ final class GenerateCommand implements Callable<Integer> {
                 return;
             }
             CacheOption.require(cache.type(), llama);
-            Speaker speaker = new Speaker(checkpoint, llama, tokenizer, options, stopIds, stops);
+            Speaker speaker = new Speaker(checkpoint, llama, words.tokenizer(), options, words.stopIds(), stops);
             if (chat.chat) {
-                new Conversation(
-                                terminal,
-                                chat,
-                                turns -> speaker.say(ids(described, tokenizer, template, turns, tokens)))
-                        .hold();
+                new Conversation(terminal, chat, turns -> speaker.say(ids(words, template, turns))).hold();
             } else if (template.isPresent()) {
                 List<ChatMessage> turns = chat.beginning();
                 turns.add(ChatMessage.user(Objects.requireNonNull(prompt)));
-                speaker.say(ids(described, tokenizer, template, turns, tokens));
+                speaker.say(ids(words, template, turns));
             } else {
                 String text = Objects.requireNonNull(prompt);
-                speaker.say(shown(described, text, tokenizer.encode(text, true)));
+                speaker.say(shown(words, text, words.tokenizer().encode(text, true)));
             }
         }
     }
@@ -205,20 +199,14 @@ final class GenerateCommand implements Callable<Integer> {
     }
 
     /** A template's text holds its special tokens, BOS included. */
-    private int[] ids(
-            TokenizerDescription described,
-            Tokenizer tokenizer,
-            Optional<ChatTemplate> template,
-            List<ChatMessage> turns,
-            SpecialTokens tokens) {
-        String text = template.orElseThrow().render(chat.request(turns), tokens);
-        return shown(described, text, tokenizer.encode(text, false));
+    private int[] ids(ModelWords words, Optional<ChatTemplate> template, List<ChatMessage> turns) {
+        String text = template.orElseThrow().render(chat.request(turns), words.special());
+        return shown(words, text, words.tokenizer().encode(text, false));
     }
 
-    private int[] shown(TokenizerDescription described, String text, int[] ids) {
+    private int[] shown(ModelWords words, String text, int[] ids) {
         if (showPrompt) {
-            terminal.out()
-                    .println(TokenizedText.of(text, ids, described.texts()).shown());
+            terminal.out().println(TokenizedText.of(text, ids, words.texts()).shown());
             terminal.out().flush();
         }
         return ids;

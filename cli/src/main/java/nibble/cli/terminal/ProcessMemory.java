@@ -12,6 +12,14 @@ public final class ProcessMemory {
     private ProcessMemory() {}
 
     /**
+     * Gives the system back what the heap needed only while a model and its tokenizer were loaded. The passes over the
+     * weights bring their pages into memory afterwards, so that the largest size of the process becomes smaller.
+     */
+    public static void releaseAfterLoading() {
+        System.gc();
+    }
+
+    /**
      * Returns the most bytes that were in memory at a time, mapped files included; null where the system does not say
      * (Linux does).
      */

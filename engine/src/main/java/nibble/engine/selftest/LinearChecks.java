@@ -190,7 +190,7 @@ final class LinearChecks {
         return comparison.result();
     }
 
-    /** 4-bit weights as their files hold them. */
+    /** Codes as their files hold them. */
     private List<Check> storedLinears() {
         Comparison awq = new Comparison("linear, AWQ as stored");
         for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {40, 384, -1}, {1160, 128, 128}, {4104, 256, 128}}) {
@@ -211,7 +211,19 @@ final class LinearChecks {
                 }
             }
         }
-        return List.of(awq.result(), codes.result());
+        Comparison bytes = new Comparison("linear, GPTQ and compressed-tensors of 8 bits");
+        for (int[] s : new int[][] {{8, 32, 32}, {136, 256, 64}, {48, 384, -1}, {24, 44, -1}, {264, 384, 128}}) {
+            if (cuda && s[1] % 32 != 0) {
+                continue;
+            }
+            for (boolean byRows : new boolean[] {true, false}) {
+                Weight weight = operands.stored(s[0], s[1], s[2], byRows, 8);
+                for (int rows : new int[] {1, 3, 16, 67}) {
+                    linear(bytes, weight, rows, false);
+                }
+            }
+        }
+        return List.of(awq.result(), codes.result(), bytes.result());
     }
 
     private Check addedLinears() {

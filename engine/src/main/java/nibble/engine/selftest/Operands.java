@@ -118,13 +118,17 @@ final class Operands {
 
     /** As a compressed-tensors checkpoint holds it, or a GPTQ checkpoint of the first version. */
     StoredWeight stored(int out, int in, int groupSize, boolean byRows) {
-        QuantizedLinear linear = quantized(out, in, groupSize).linear();
-        QuantizationSpec spec = new QuantizationSpec(4, groupSize);
-        String name = (byRows ? "by rows [" : "by inputs [") + out + ", " + in + "]";
+        return stored(out, in, groupSize, byRows, 4);
+    }
+
+    StoredWeight stored(int out, int in, int groupSize, boolean byRows, int bits) {
+        QuantizedLinear linear = quantized(out, in, groupSize, bits).linear();
+        QuantizationSpec spec = new QuantizationSpec(bits, groupSize);
+        String name = bits + " bits, " + (byRows ? "by rows [" : "by inputs [") + out + ", " + in + "]";
         if (byRows) {
-            // The codes of one are the bytes of the other; no zeros stands for eight everywhere; some have them.
+            // The codes of one are the bytes of the other; no zeros stands for the middle everywhere; some have them.
             if (out % 16 == 0) {
-                Arrays.fill(linear.zeros(), (byte) 8);
+                Arrays.fill(linear.zeros(), (byte) spec.middle());
             }
             MemorySegment codes = offHeap(MemorySegment.ofArray(linear.codes()));
             MemorySegment scales = offHeap(MemorySegment.ofArray(linear.scales()));
@@ -136,14 +140,15 @@ final class Operands {
                 name, out, in, spec, false, offHeap(packed[0]), offHeap(packed[1]), offHeap(packed[2]), true));
     }
 
-    /** Eight rows to a word, [out / 8, groups]. */
+    /** Rows to a word: eight, or four of 8 bits, [out / 8, groups]. */
     private static MemorySegment zerosByRows(QuantizedLinear linear) {
         int groups = linear.zeros().length / linear.outFeatures();
-        byte[] packed = new byte[linear.outFeatures() * groups / 2];
+        int ofByte = 8 / linear.bits();
+        byte[] packed = new byte[linear.outFeatures() * groups / ofByte];
         for (int row = 0; row < linear.outFeatures(); row++) {
             for (int g = 0; g < groups; g++) {
-                int at = 4 * (row / 8 * groups + g) + row % 8 / 2;
-                packed[at] |= (byte) (linear.zeros()[row * groups + g] << 4 * (row % 2));
+                int at = 4 * (row / (4 * ofByte) * groups + g) + row % (4 * ofByte) / ofByte;
+                packed[at] |= (byte) (linear.zeros()[row * groups + g] << 4 * (row % ofByte));
             }
         }
         return MemorySegment.ofArray(packed);

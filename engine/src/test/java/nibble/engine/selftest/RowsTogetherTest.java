@@ -42,12 +42,16 @@ class RowsTogetherTest {
             weights.add(operands.stored(296, in, group, true));
             weights.add(operands.stored(304, in, group, true));
             weights.add(operands.stored(296, in, group, false));
+            weights.add(operands.stored(296, in, group, true, 8));
+            weights.add(operands.stored(304, in, group, true, 8));
+            weights.add(operands.stored(296, in, group, false, 8));
         }
         // More outputs than a tile of words has.
         weights.add(operands.awq(4232, 64, 32));
         // 37 groups are summed in 13 parts, of which the last has one group.
         weights.add(operands.awq(1160, 37 * 32, 32));
         weights.add(operands.stored(304, 37 * 32, 32, false));
+        weights.add(operands.stored(1064, 37 * 32, 32, false, 8));
         return weights;
     }
 

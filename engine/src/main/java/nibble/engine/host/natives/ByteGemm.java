@@ -17,12 +17,13 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]} by AMX's tiles of bytes or by AVX2: a linear layer of many tokens.
- * Weights are GGUF's blocks, and activations bytes of {@link nibble.engine.backend.Activations#INT8}. All of a is
- * prepared first. A task is some rows of a and some columns of c; it spreads its blocks once for all these rows.
+ * Activations are bytes of {@link nibble.engine.backend.Activations#INT8}. All of a is prepared first. A task is some
+ * rows of a and some columns of c; it spreads its weights once for all these rows.
  */
 public final class ByteGemm {
     private static final MethodHandle ROWS = function("nibble_byte_rows", 2, 2);
     private static final MethodHandle PRODUCT = function("nibble_byte_product", 9, 3);
+    private static final MethodHandle CODE_PRODUCT = function("nibble_code_product", 13, 3);
     private static final MethodHandle ROOM = count("nibble_byte_room", 3);
     private static final MethodHandle ROW_BYTES = count("nibble_byte_row_bytes", 1);
 
@@ -57,8 +58,8 @@ public final class ByteGemm {
         this.tiles = kernels.hasTiles() ? 1 : 0;
     }
 
-    /** Names a matrix, the address of its rows, and where its products go, [m, matrix.rows()]. */
-    public record Product(GgufBlocks matrix, long weights, float[] c) {}
+    /** Names a matrix and where its products go, [m, matrix.outputs()]. */
+    public record Product(ByteMatrix matrix, float[] c) {}
 
     /**
      * Multiplies by some matrices.
@@ -68,12 +69,16 @@ public final class ByteGemm {
     public void multiply(Workers workers, float[] a, int m, int k, List<Product> products) {
         Objects.checkFromIndexSize(0, Math.multiplyExact(m, k), a.length);
         for (Product product : products) {
-            GgufBlocks matrix = product.matrix;
-            if (matrix.columns() != k || k % 32 != 0 || matrix.type().isPlain()) {
-                throw new IllegalArgumentException(
-                        matrix.type() + " of " + matrix.columns() + " columns for rows of " + k);
+            ByteMatrix matrix = product.matrix;
+            boolean isRead = switch (matrix) {
+                case ByteMatrix.Blocks(GgufBlocks blocks, long _) ->
+                    !blocks.type().isPlain();
+                case CodeMatrix codes -> codes.groupSize() % 32 == 0;
+            };
+            if (matrix.columns() != k || k % 32 != 0 || !isRead) {
+                throw new IllegalArgumentException(matrix + ", a matrix of " + k + " columns in whole 32 expected");
             }
-            Objects.checkFromIndexSize(0, Math.multiplyExact(m, matrix.rows()), product.c.length);
+            Objects.checkFromIndexSize(0, Math.multiplyExact(m, matrix.outputs()), product.c.length);
         }
         long tileRow = rowBytes(k);
         int tileRows = (m + TILE - 1) / TILE;
@@ -84,7 +89,7 @@ public final class ByteGemm {
         int columns = m <= 4 * TILE ? COLUMNS / 4 : COLUMNS;
         int[] first = new int[products.size() + 1];
         for (int i = 0; i < products.size(); i++) {
-            first[i + 1] = first[i] + (products.get(i).matrix.rows() + columns - 1) / columns;
+            first[i + 1] = first[i] + (products.get(i).matrix.outputs() + columns - 1) / columns;
         }
         int panels = first[products.size()];
         int rowGroups = (m + MOST_ROWS - 1) / MOST_ROWS;
@@ -98,7 +103,7 @@ public final class ByteGemm {
             MemorySegment part = prepared.asSlice(row / TILE * tileRow);
             Product product = products.get(i);
             int column = (panel - first[i]) * columns;
-            int count = Math.min(columns, product.matrix.rows() - column);
+            int count = Math.min(columns, product.matrix.outputs() - column);
             product(product, column, count, part, row, Math.min(MOST_ROWS, m - row));
         });
         Reference.reachabilityFence(prepared);
@@ -114,22 +119,44 @@ public final class ByteGemm {
     }
 
     private void product(Product product, int column, int count, MemorySegment rowsOfA, int row, int rows) {
-        GgufBlocks matrix = product.matrix;
+        ByteMatrix matrix = product.matrix;
+        MemorySegment out = floats(product.c, row * matrix.outputs() + column);
         long faults = Guard.faults();
         try {
-            PRODUCT.invokeExact(
-                    tiles,
-                    (long) matrix.type().id(),
-                    product.weights,
-                    (long) matrix.headDim(),
-                    (long) column,
-                    (long) count,
-                    (long) matrix.columns(),
-                    (long) rows,
-                    (long) matrix.rows(),
-                    rowsOfA,
-                    floats(product.c, row * matrix.rows() + column),
-                    WORK.get());
+            switch (matrix) {
+                case ByteMatrix.Blocks(GgufBlocks blocks, long weights) ->
+                    PRODUCT.invokeExact(
+                            tiles,
+                            (long) blocks.type().id(),
+                            weights,
+                            (long) blocks.headDim(),
+                            (long) column,
+                            (long) count,
+                            (long) blocks.columns(),
+                            (long) rows,
+                            (long) blocks.rows(),
+                            rowsOfA,
+                            out,
+                            WORK.get());
+                case CodeMatrix codes ->
+                    CODE_PRODUCT.invokeExact(
+                            tiles,
+                            (long) codes.layout().ordinal(),
+                            codes.codes(),
+                            codes.zeros(),
+                            codes.scales(),
+                            codes.lessOne() ? 1L : 0L,
+                            (long) codes.outputs(),
+                            (long) codes.groups(),
+                            (long) codes.groupSize(),
+                            (long) column,
+                            (long) count,
+                            (long) rows,
+                            (long) codes.outputs(),
+                            rowsOfA,
+                            out,
+                            WORK.get());
+            }
         } catch (Throwable e) {
             throw NativeFunctions.failure(e);
         }

@@ -1,18 +1,28 @@
 package nibble.engine.host.natives;
 
 /**
- * Holds addresses and extents of a matrix of 4-bit codes, which the caller has checked, as matrix.h has them.
+ * Holds addresses and extents of a matrix of codes of 4 or 8 bits, which the caller has checked, as matrix.h has them.
  *
- * @param zeros 0: all are 8
+ * @param zeros 0: all are in the middle, 8 or 128
  * @param groupSize inputs of a group
  */
 public record CodeMatrix(
-        Layout layout, long codes, long zeros, long scales, boolean lessOne, int outputs, int groups, int groupSize) {
+        Layout layout, long codes, long zeros, long scales, boolean lessOne, int outputs, int groups, int groupSize)
+        implements ByteMatrix {
+    @Override
+    public int columns() {
+        return groups * groupSize;
+    }
+
     /** Lists the ways in which codes lie, in the library's order. */
     public enum Layout {
         AWQ,
         GPTQ,
-        BY_ROWS
+        BY_ROWS,
+        /** As GPTQ, of 8 bits. */
+        GPTQ_BYTES,
+        /** As by rows, of 8 bits. */
+        BYTES_BY_ROWS
     }
 
     /**

@@ -109,7 +109,8 @@ public final class Kernels {
     private int form(CodeMatrix.Layout layout) {
         return switch (layout) {
             case BY_ROWS -> (int) call(FORM, set, way(), CODES_BY_ROWS);
-            case AWQ -> activations.bytes() ? IN_ORDER : PLAIN;
+            case BYTES_BY_ROWS -> IN_ORDER;
+            case AWQ, GPTQ_BYTES -> activations.bytes() ? IN_ORDER : PLAIN;
             case GPTQ -> activations.bytes() ? IN_PAIRS : PLAIN;
         };
     }

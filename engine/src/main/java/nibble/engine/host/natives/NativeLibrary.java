@@ -29,7 +29,7 @@ final class NativeLibrary {
     static final String PROPERTY = "nibble.native";
 
     /** The number of what the library's functions take, as in library.c. */
-    static final long INTERFACE = 7;
+    static final long INTERFACE = 8;
 
     /** The library, or why there is none. */
     record Loaded(@Nullable SymbolLookup symbols, String reason) {}

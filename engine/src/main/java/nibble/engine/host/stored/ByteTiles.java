@@ -6,11 +6,16 @@ import java.util.List;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.ByteGemm;
+import nibble.engine.host.natives.ByteMatrix;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
+import nibble.engine.tensor.StoredWeight;
 import nibble.engine.tensor.Weight;
+import nibble.pack.layout.AwqLayout;
+import nibble.pack.layout.StoredCodes;
 
-/** Multiplies many rows of activations in bytes by weights as GGUF files hold them, by AMX's tiles or by AVX2. */
+/** Multiplies many rows of activations in bytes by weights as files hold them, by AMX's tiles or by AVX2. */
 public final class ByteTiles {
     private final ByteGemm gemm;
 
@@ -25,11 +30,10 @@ public final class ByteTiles {
 
     /** Returns whether a weight can be multiplied so. */
     public static boolean takes(Weight weight) {
-        return weight instanceof BlockWeight(String _, GgufBlocks blocks)
-                && blocks.data().isNative()
-                && !blocks.type().isPlain()
-                && blocks.columns() > 0
-                && blocks.columns() % blocks.type().blockElements() == 0;
+        return FewRows.takesBytes(weight)
+                && !(weight instanceof BlockWeight(String _, GgufBlocks blocks)
+                        && (blocks.columns() == 0
+                                || blocks.columns() % blocks.type().blockElements() != 0));
     }
 
     /**
@@ -41,13 +45,22 @@ public final class ByteTiles {
     public void multiply(Workers workers, List<Weight> weights, float[] x, int rows, List<float[]> outs) {
         List<ByteGemm.Product> products = new ArrayList<>();
         for (int i = 0; i < weights.size(); i++) {
-            if (!(weights.get(i) instanceof BlockWeight(String _, GgufBlocks blocks)) || !takes(weights.get(i))) {
-                throw new IllegalArgumentException(weights.get(i).name() + " has no blocks in a mapped file");
-            }
-            long address = Stored.require(blocks.data(), blocks.rows() * blocks.rowBytes());
-            products.add(new ByteGemm.Product(blocks, address, outs.get(i)));
+            products.add(new ByteGemm.Product(matrix(weights.get(i)), outs.get(i)));
         }
         gemm.multiply(workers, x, rows, weights.getFirst().inFeatures(), products);
         Reference.reachabilityFence(weights);
+    }
+
+    private static ByteMatrix matrix(Weight weight) {
+        if (!takes(weight)) {
+            throw new IllegalArgumentException(weight.name() + " has no blocks or codes in a mapped file");
+        }
+        return switch (weight) {
+            case BlockWeight(String _, GgufBlocks blocks) ->
+                new ByteMatrix.Blocks(blocks, Stored.require(blocks.data(), blocks.rows() * blocks.rowBytes()));
+            case AwqWeight(AwqLayout.AwqLinear linear) -> NativeCodes.matrix(linear);
+            case StoredWeight(StoredCodes codes) -> NativeCodes.matrix(codes);
+            default -> throw new IllegalStateException(weight.name() + " is no weight of a file");
+        };
     }
 }

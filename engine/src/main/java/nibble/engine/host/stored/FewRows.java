@@ -128,7 +128,7 @@ public interface FewRows {
             case BlockWeight(String _, GgufBlocks blocks) ->
                 blocks.data().isNative() && !blocks.type().isPlain();
             case StoredWeight(StoredCodes codes) ->
-                codes.codes().isNative() && codes.bits() == 4 && codes.inFeatures() / codes.groups() % 32 == 0;
+                codes.codes().isNative() && codes.inFeatures() / codes.groups() % 32 == 0;
             case AwqWeight(AwqLayout.AwqLinear linear) ->
                 linear.tensors().qweight().isNative()
                         && linear.inFeatures() / linear.spec().groups(linear.inFeatures()) % 32 == 0;
@@ -137,13 +137,13 @@ public interface FewRows {
     }
 
     /**
-     * Returns whether many rows in bytes are multiplied faster than in fp32 without tiles of bytes: codes by columns,
-     * which the library unpacks once for many rows.
+     * Returns whether many rows in bytes are multiplied faster than in fp32 without tiles of bytes: 4-bit codes by
+     * columns, which the library unpacks once for many rows.
      */
     static boolean bytesAreFaster(Weight weight) {
-        boolean byColumns =
-                weight instanceof AwqWeight || weight instanceof StoredWeight(StoredCodes codes) && !codes.byRows();
-        return byColumns && takesBytes(weight);
+        boolean unpacks = weight instanceof AwqWeight
+                || weight instanceof StoredWeight(StoredCodes codes) && !codes.byRows() && codes.bits() == 4;
+        return unpacks && takesBytes(weight);
     }
 
     /** Returns a matrix of plain numbers in any file, as GGUF has them. */

@@ -1,6 +1,5 @@
 package nibble.engine.host.stored;
 
-import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import nibble.engine.backend.Activations;
 import nibble.engine.host.natives.CodeMatrix;
@@ -30,10 +29,25 @@ final class NativeCodes implements FewRows {
     }
 
     static FewRows awq(AwqLayout.AwqLinear linear, int threads, Kernels kernels) {
+        CodeMatrix matrix = matrix(linear);
+        return new ColumnCodes(linear, matrix, threads, forGroups(matrix, kernels));
+    }
+
+    static FewRows stored(StoredCodes codes, int threads, Kernels kernels) {
+        CodeMatrix matrix = matrix(codes);
+        Kernels taken = forGroups(matrix, kernels);
+        return codes.byRows()
+                ? new NativeCodes(
+                        codes, matrix, FewRows.rowsPerPiece(matrix.outputs(), codes.inFeatures(), threads), taken)
+                : new ColumnCodes(codes, matrix, threads, taken);
+    }
+
+    /** Returns what the library takes of AWQ's codes, which it can read. */
+    static CodeMatrix matrix(AwqLayout.AwqLinear linear) {
         int outputs = linear.outFeatures();
         int groups = linear.spec().groups(linear.inFeatures());
         long scales = 2L * groups * outputs;
-        CodeMatrix matrix = new CodeMatrix(
+        return new CodeMatrix(
                 Layout.AWQ,
                 Stored.require(linear.tensors().qweight(), (long) linear.inFeatures() * outputs / 2),
                 Stored.require(linear.tensors().qzeros(), scales / 4),
@@ -42,30 +56,27 @@ final class NativeCodes implements FewRows {
                 outputs,
                 groups,
                 linear.inFeatures() / groups);
-        return new ColumnCodes(linear, matrix, threads, forGroups(matrix, kernels));
     }
 
-    static FewRows stored(StoredCodes codes, int threads, Kernels kernels) {
-        if (codes.bits() != 4) {
-            throw new IllegalArgumentException("codes of " + codes.bits() + " bits; the kernels take 4");
+    /** Returns what the library takes of GPTQ's or compressed-tensors' codes, which it can read. */
+    static CodeMatrix matrix(StoredCodes codes) {
+        if (codes.bits() != 4 && codes.bits() != 8) {
+            throw new IllegalArgumentException("codes of " + codes.bits() + " bits; the kernels take 4 or 8");
         }
+        boolean isBytes = codes.bits() == 8;
+        Layout byRows = isBytes ? Layout.BYTES_BY_ROWS : Layout.BY_ROWS;
+        Layout byColumns = isBytes ? Layout.GPTQ_BYTES : Layout.GPTQ;
         int outputs = codes.outFeatures();
-        int groups = codes.groups();
-        long scales = 2L * groups * outputs;
-        MemorySegment zeros = codes.zeros();
-        CodeMatrix matrix = new CodeMatrix(
-                codes.byRows() ? Layout.BY_ROWS : Layout.GPTQ,
-                Stored.require(codes.codes(), (long) codes.inFeatures() * outputs / 2),
-                zeros.byteSize() == 0 ? 0 : Stored.require(zeros, scales / 4),
-                Stored.require(codes.scales(), scales),
+        long zeros = (long) codes.groups() * outputs;
+        return new CodeMatrix(
+                codes.byRows() ? byRows : byColumns,
+                Stored.require(codes.codes(), (long) codes.inFeatures() * outputs / (8 / codes.bits())),
+                codes.zeros().byteSize() == 0 ? 0 : Stored.require(codes.zeros(), zeros / (8 / codes.bits())),
+                Stored.require(codes.scales(), 2 * zeros),
                 codes.lessOne(),
                 outputs,
-                groups,
-                codes.inFeatures() / groups);
-        Kernels taken = forGroups(matrix, kernels);
-        return codes.byRows()
-                ? new NativeCodes(codes, matrix, FewRows.rowsPerPiece(outputs, codes.inFeatures(), threads), taken)
-                : new ColumnCodes(codes, matrix, threads, taken);
+                codes.groups(),
+                codes.inFeatures() / codes.groups());
     }
 
     /** Activations in bytes have a scale for each 32. */

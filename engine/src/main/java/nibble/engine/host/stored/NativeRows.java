@@ -43,8 +43,7 @@ final class NativeRows implements FewRows {
             when linear.tensors().qweight().isNative() -> NativeCodes.awq(linear, threads, kernels);
             case StoredWeight(StoredCodes codes)
             when codes.codes().isNative()
-                    && codes.bits() == 4
-                    && codes.inFeatures() / codes.groups() % (codes.byRows() ? 32 : 8) == 0 ->
+                    && codes.inFeatures() / codes.groups() % (codes.byRows() ? 32 : codes.perWord()) == 0 ->
                 NativeCodes.stored(codes, threads, kernels);
             default -> null;
         };

@@ -283,7 +283,12 @@ class KernelsTest {
                     float[] c = new float[m * n + 1];
                     Arrays.fill(c, Float.NaN);
 
-                    gemm.multiply(workers, a, m, k, List.of(new ByteGemm.Product(matrix, data.address(), c)));
+                    gemm.multiply(
+                            workers,
+                            a,
+                            m,
+                            k,
+                            List.of(new ByteGemm.Product(new ByteMatrix.Blocks(matrix, data.address()), c)));
 
                     for (int i = 0; i < m * n; i++) {
                         int sum = 0;
