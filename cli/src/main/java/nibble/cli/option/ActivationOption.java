@@ -27,8 +27,8 @@ public class ActivationOption {
             names = "--head-weights",
             paramLabel = "stored|int8",
             defaultValue = "stored",
-            description = "How the CPU multiplies with a head of fp16, bf16 or fp32: stored, or int8 in blocks of 32,"
-                    + " which reads half as much for a token and is less exact. Default: ${DEFAULT-VALUE}.")
+            description = "How the CPU multiplies with a head of fp16, bf16 or fp32: stored, or int8 in blocks of 32."
+                    + " int8 reads half as much for a token and is less exact. Default: ${DEFAULT-VALUE}.")
     String headWeights = "stored";
 
     /** Opens the device and says which it is; int8 concerns every product, since it is what is measured. */

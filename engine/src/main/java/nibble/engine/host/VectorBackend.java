@@ -2,7 +2,6 @@ package nibble.engine.host;
 
 import static java.util.stream.Collectors.partitioningBy;
 
-import java.lang.foreign.Arena;
 import java.util.List;
 import java.util.Map;
 import java.util.function.IntConsumer;
@@ -17,7 +16,6 @@ import nibble.engine.backend.GradientOperations;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
-import nibble.engine.host.stored.ByteHead;
 import nibble.engine.host.stored.FewRows;
 import nibble.engine.host.stored.LargePages;
 import nibble.engine.host.vector.Addition;
@@ -27,7 +25,6 @@ import nibble.engine.host.vector.Centering;
 import nibble.engine.host.vector.ClampedSwiglu;
 import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Geglu;
-import nibble.engine.host.vector.Lanes;
 import nibble.engine.host.vector.Mixture;
 import nibble.engine.host.vector.RmsNorm;
 import nibble.engine.host.vector.Rotation;
@@ -85,16 +82,7 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public String arithmetic() {
-        String vectors = "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
-        return kernels == null
-                ? vectors
-                : vectors + ", native kernels for " + kernels.name()
-                        + (kernels.hasTiles() ? " and AMX" : "")
-                        + switch (activations()) {
-                            case FP32 -> "";
-                            case INT8 -> ", activations in int8";
-                            case INT8_WHERE_FASTER -> ", activations in int8 where that is faster";
-                        };
+        return products.arithmetic() + (head == HeadWeights.INT8 ? ", head in int8" : "");
     }
 
     @Override
@@ -102,16 +90,7 @@ public final class VectorBackend extends HostBackend {
         if (kernels != null) {
             LargePages.request(weights);
         }
-        if (head == HeadWeights.STORED || !ByteHead.makesSmaller(weights.head())) {
-            return super.place(weights);
-        }
-        Arena arena = Arena.ofShared();
-        try {
-            return PlacedModel.onHost(weights.withHead(ByteHead.of(weights.head(), arena, workers)), arena::close);
-        } catch (RuntimeException | Error e) {
-            arena.close();
-            throw e;
-        }
+        return head == HeadWeights.INT8 ? ByteHead.placed(weights, workers) : super.place(weights);
     }
 
     @Override
@@ -122,11 +101,7 @@ public final class VectorBackend extends HostBackend {
     @Override
     public String description() {
         String none = kernels == null ? ", no native kernels: " + Kernels.whyNone() : "";
-        return arithmetic()
-                + (head == HeadWeights.INT8 ? ", head in int8, " : ", ")
-                + workers.threads()
-                + (workers.threads() == 1 ? " thread" : " threads")
-                + none;
+        return arithmetic() + ", " + workers.threads() + (workers.threads() == 1 ? " thread" : " threads") + none;
     }
 
     @Override

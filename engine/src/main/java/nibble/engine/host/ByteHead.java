@@ -1,4 +1,4 @@
-package nibble.engine.host.stored;
+package nibble.engine.host;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
@@ -10,6 +10,8 @@ import nibble.engine.backend.DeviceException;
 import nibble.engine.backend.Workers;
 import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DenseWeight;
+import nibble.engine.tensor.ModelWeights;
+import nibble.engine.tensor.PlacedModel;
 import nibble.engine.tensor.StoredWeights;
 import nibble.engine.tensor.Weight;
 import nibble.engine.tensor.WeightRows;
@@ -24,8 +26,22 @@ public final class ByteHead {
 
     private ByteHead() {}
 
+    /** Returns a model with its head in bytes if that makes it smaller; closing it frees them. */
+    static PlacedModel placed(ModelWeights weights, Workers workers) {
+        if (!makesSmaller(weights.head())) {
+            return PlacedModel.onHost(weights);
+        }
+        Arena arena = Arena.ofShared();
+        try {
+            return PlacedModel.onHost(weights.withHead(of(weights.head(), arena, workers)), arena::close);
+        } catch (RuntimeException | Error e) {
+            arena.close();
+            throw e;
+        }
+    }
+
     /** Returns whether a head has plain numbers, so that bytes are smaller. */
-    public static boolean makesSmaller(Weight head) {
+    private static boolean makesSmaller(Weight head) {
         return head instanceof DenseWeight
                 || head instanceof BlockWeight(String _, GgufBlocks b)
                         && b.type().isPlain();
