@@ -85,6 +85,30 @@ class CommandLineTest {
     }
 
     @Test
+    void a_head_in_bytes_is_an_option_of_the_cpu_alone() {
+        assertThat(terminal.run(
+                        "generate",
+                        MODEL.toString(),
+                        "--prompt",
+                        "The city of",
+                        "--max-new-tokens",
+                        "3",
+                        "--device",
+                        "cpu",
+                        "--head-weights",
+                        "int8"))
+                .isEqualTo(ExitCode.DONE);
+        assertThat(terminal.err()).contains("head in int8");
+        assertThat(terminal.run("eval", "perplexity", MODEL.toString(), "--head-weights", "int4"))
+                .isEqualTo(ExitCode.WRONG_USAGE);
+        assertThat(terminal.err()).contains("--head-weights int4: stored or int8");
+        assertThat(terminal.run(
+                        "eval", "perplexity", MODEL.toString(), "--device", "reference", "--head-weights", "int8"))
+                .isEqualTo(ExitCode.DEVICE_OR_MEMORY);
+        assertThat(terminal.err()).contains("device reference does not take a head in int8");
+    }
+
+    @Test
     void inspect_lists_types_shapes_and_files() throws IOException {
         assertThat(terminal.run("inspect", MODEL.toString(), "--json", "-")).isEqualTo(ExitCode.DONE);
         JsonNode found = JSON.readTree(terminal.out());

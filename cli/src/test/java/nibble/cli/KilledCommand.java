@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Stream;
+import nibble.cli.start.ClassArchive;
 import nibble.files.digest.Sha256;
 
 /** A command of nibble that makes OUT of MODEL, in a JVM of its own, which can be killed. */
@@ -66,9 +67,8 @@ public final class KilledCommand {
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",
                 "-Xmx512m",
-                "-XX:+UseSerialGC",
-                "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
+                "-XX:+UseSerialGC"));
+        command.addAll(ClassArchive.options());
         command.addAll(QuickCompiler.options(String.join(" ", arguments)));
         command.addAll(main);
         command.addAll(arguments);

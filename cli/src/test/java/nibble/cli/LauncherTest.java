@@ -110,7 +110,7 @@ class LauncherTest {
                 "256",
                 "--device",
                 "cpu");
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        long deadline = System.nanoTime() + TimeUnit.MINUTES.toNanos(10);
         while (!Files.isDirectory(out.getParent())) {
             assertThat(process.isAlive()).as(() -> text("stderr")).isTrue();
             assertThat(System.nanoTime()).as("time to start").isLessThan(deadline);
@@ -159,7 +159,7 @@ class LauncherTest {
     }
 
     private Ended end(Process process) throws Exception {
-        if (!process.waitFor(60, TimeUnit.SECONDS)) {
+        if (!process.waitFor(10, TimeUnit.MINUTES)) {
             process.destroyForcibly();
         }
         // The filter of a JVM that never reached Nibble may end after it.

@@ -49,7 +49,7 @@ class PlacesTest {
             mkdir "$F/volume" "$F/out"; mount --bind "$F/volume" "$F/out"; state="$F/out/.nibble.unfinished"
             options="%s"
             $N quantize $T "$F/out" $options & p=$!
-            for i in $(seq 3000); do grep -qs "entry..{.layer" $state/journal.jsonl && break; sleep 0.02; done
+            until grep -qs "entry..{.layer" $state/journal.jsonl || ! kill -0 $p; do sleep 0.1; done
             kill -TERM $p; code=0; wait $p || code=$?; [ $code = 143 ] || exit 8
             [ -d $state ] && [ ! -e "$F/out/config.json" ] || exit 7
             if $N quantize $T "$F/out" $options; then exit 6; fi

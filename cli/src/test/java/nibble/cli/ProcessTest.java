@@ -13,6 +13,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import nibble.cli.start.ClassArchive;
 import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledOnOs;
@@ -44,7 +45,7 @@ class ProcessTest {
                 "4",
                 "--seq-len",
                 "256");
-        long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(60);
+        long deadline = System.nanoTime() + TimeUnit.MINUTES.toNanos(10);
         while (!Files.isDirectory(out.getParent()) || names(out.getParent()).isEmpty()) {
             assertThat(process.isAlive()).as(() -> text("stderr")).isTrue();
             assertThat(System.nanoTime()).as("time to start").isLessThan(deadline);
@@ -134,9 +135,8 @@ class ProcessTest {
                 "--add-modules=jdk.incubator.vector",
                 "--enable-native-access=ALL-UNNAMED",
                 "-Xmx1g",
-                "-XX:+UseSerialGC",
-                "-cp",
-                System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"))));
+                "-XX:+UseSerialGC"));
+        command.addAll(ClassArchive.options());
         command.addAll(QuickCompiler.options(String.join(" ", arguments)));
         command.add(Nibble.class.getName());
         command.addAll(Arrays.asList(arguments));
@@ -147,7 +147,7 @@ class ProcessTest {
     }
 
     private Ended end(Process process) throws Exception {
-        if (!process.waitFor(120, TimeUnit.SECONDS)) {
+        if (!process.waitFor(10, TimeUnit.MINUTES)) {
             process.destroyForcibly();
         }
         assertThat(process.isAlive()).isFalse();

@@ -27,6 +27,7 @@ final class QuickCompiler {
         boolean multiplies = command.contains("quantize ") && !command.contains("rtn")
                 || command.contains("--calibration ")
                 || command.contains("eval ");
+        multiplies &= !command.contains("--device reference");
         return List.of((multiplies ? MULTIPLYING : FIRST_ALONE).split(" "));
     }
 

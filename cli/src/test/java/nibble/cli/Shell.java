@@ -9,6 +9,8 @@ import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Collectors;
+import nibble.cli.start.ClassArchive;
 
 /**
  * Lines of bash that start this build by its launchers, in a folder with a source folder and an unpacked distribution.
@@ -44,7 +46,7 @@ final class Shell {
         Files.copy(ROOT.resolve("cli/src/main/dist/nibble"), folder.resolve("dist/nibble"));
         Files.copy(shared, folder.resolve("dist/lib/launch"));
         runtime(folder.resolve("dist/runtime"));
-        SmallModel.ofLayers(folder.resolve("tiny"), 5);
+        SmallModel.ofLayers(folder.resolve("tiny"), 5, 128);
     }
 
     private static void runtime(Path home) throws IOException {
@@ -55,13 +57,15 @@ final class Shell {
             #!/usr/bin/env bash
             arguments=()
             while [ $# -gt 0 ]; do
-              if [ "$1" = -cp ]; then arguments+=(-cp '%s'); shift; else arguments+=("$1"); fi
+              if [ "$1" = -cp ]; then arguments+=(%s); shift; else arguments+=("$1"); fi
               shift
             done
             [ -z "${SHOW:-}" ] || printf '%%s\\n' "${arguments[@]}" >"$SHOW"
             exec '%s/bin/java' "${arguments[@]}"
             """.formatted(
-                        System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                        ClassArchive.options().stream()
+                                .map(option -> "'" + option + "'")
+                                .collect(Collectors.joining(" ")),
                         System.getProperty("java.home")));
         Files.setPosixFilePermissions(java, PosixFilePermissions.fromString("rwxr-xr-x"));
     }
@@ -84,7 +88,7 @@ final class Shell {
                 .put("NIBBLE_JAVA_HOME", folder.resolve("source/jdk").toString());
         builder.environment().put("NIBBLE_JAVA_OPTS", String.join(" ", QuickCompiler.options(line)));
         Process process = builder.start();
-        assertThat(process.waitFor(180, TimeUnit.SECONDS)).as(line).isTrue();
+        assertThat(process.waitFor(10, TimeUnit.MINUTES)).as(line).isTrue();
         return new Ended(
                 process.waitFor(),
                 Files.readString(folder.resolve("stdout")),

@@ -38,7 +38,7 @@ class SignalsTest {
         // Started by a shell with job control, and by env: a process that inherits an ignored SIGINT would go on.
         return shell.run("""
             set -m; env --default-signal=INT,TERM %s >$F/o 2>$F/e & p=$!
-            for i in $(seq 3000); do %s && break; sleep 0.02; done
+            until %s || ! kill -0 $p; do sleep 0.1; done
             kill -%s -$p; wait $p; code=$?; cat $F/e >&2; rm $F/o $F/e; exit $code
             """.formatted(command, until, signal));
     }
@@ -85,13 +85,13 @@ class SignalsTest {
         Shell.Ended ended = shell.run("""
             set -m
             env --default-signal=INT,TERM $N serve $T --port 0 --threads 1 >$F/o 2>$F/e & p=$!
-            for i in $(seq 3000); do grep -qs http $F/o && break; sleep 0.02; done
+            until grep -qs http $F/o || ! kill -0 $p; do sleep 0.1; done
             json="Content-Type: application/json" url=$(cat $F/o)/v1/completions
             body='{"prompt":"The","max_tokens":200,"ignore_eos":true,"stream":true}'
             curl -sN -H "$json" -d "$body" $url >$F/text & c=$!
-            for i in $(seq 3000); do grep -qs data $F/text && break; sleep 0.02; done
+            until grep -qs data $F/text || ! kill -0 $c; do sleep 0.02; done
             kill -%s -$p
-            for i in $(seq 3000); do grep -qs stopping $F/e && break; sleep 0.02; done
+            until grep -qs stopping $F/e || ! kill -0 $p; do sleep 0.02; done
             sleep 0.2; curl -s -o /dev/null -w '%%{http_code}\n' -H "$json" -d '{"prompt":"a"}' $url
             wait $c; echo "curl $?"; tail -n 2 $F/text; grep -c '"length"' $F/text
             wait $p; code=$?; cat $F/e >&2; rm $F/o $F/e $F/text; exit $code

@@ -24,15 +24,15 @@ public final class SmallModel {
 
     private SmallModel() {}
 
-    /** Writes a model of so many layers of width 128, with the tokenizer and the vocabulary of the bundled model. */
-    public static Path ofLayers(Path folder, int layers) throws IOException {
+    /** Writes a model of so many layers of one width, with the tokenizer and the vocabulary of the bundled model. */
+    public static Path ofLayers(Path folder, int layers, int width) throws IOException {
         write(
                 folder,
-                128,
-                128,
+                width,
+                width,
                 4096,
                 config -> config.put("num_attention_heads", 1)
-                        .put("head_dim", 128)
+                        .put("head_dim", width)
                         .put("num_hidden_layers", layers));
         for (String file : new String[] {"tokenizer.json", "tokenizer.model", "tokenizer_config.json"}) {
             Files.copy(BUNDLED.resolve(file), folder.resolve(file));

@@ -2,7 +2,6 @@ package nibble.project;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
-import com.palantir.javaformat.java.Main;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -35,7 +34,6 @@ class SourceFilesTest {
 
     @Test
     void every_source_file_is_formatted() throws Exception {
-        boolean write = "write".equals(System.getProperty("nibble.format"));
         List<String> command = new ArrayList<>(List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
                 // Each file is other code for the formatter's many rules: the second compiler gains nothing.
@@ -49,10 +47,9 @@ class SourceFilesTest {
         command.addAll(List.of(
                 "-cp",
                 System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
-                Main.class.getName(),
-                "--palantir",
-                write ? "--replace" : "--dry-run",
-                "@" + files));
+                Formatting.class.getName(),
+                System.getProperty("nibble.format", "check"),
+                files.toString()));
         Path out = folder.resolve("out");
         Path err = folder.resolve("err");
         Process formatter = new ProcessBuilder(command)

@@ -12,6 +12,7 @@ import nibble.engine.host.ReferenceBackend;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.tensor.DeviceLayers;
+import nibble.engine.tensor.HeadWeights;
 
 /** Opens a backend by the name of its device. */
 public final class Backends {
@@ -45,11 +46,31 @@ public final class Backends {
      */
     public static Backend open(
             String device, int threads, long deviceMemory, Activations activations, DeviceLayers layers) {
+        return open(device, threads, deviceMemory, activations, HeadWeights.STORED, layers);
+    }
+
+    /**
+     * Opens a device.
+     *
+     * @param head form of a model's head; int8 only on the CPU
+     * @throws DeviceException also for a device that does not take such a head
+     */
+    public static Backend open(
+            String device,
+            int threads,
+            long deviceMemory,
+            Activations activations,
+            HeadWeights head,
+            DeviceLayers layers) {
         if (threads < 1) {
             throw new DeviceException("device " + device + ": " + threads + " threads asked, at least 1 needed");
         }
         if (activations.bytes()) {
-            return bytes(device, threads, activations);
+            return bytes(device, threads, activations, head);
+        }
+        if (head != HeadWeights.STORED) {
+            requireProcessor(device, "a head");
+            return new VectorBackend(threads, Kernels.ofMachine(), head);
         }
         if (device.startsWith("cuda:") && device.indexOf(',') >= 0) {
             throw new DeviceException(
@@ -85,15 +106,19 @@ public final class Backends {
                 : CudaBackend.open(ordinal, deviceMemory, threads, new VectorBackend(threads), layers);
     }
 
-    private static Backend bytes(String device, int threads, Activations activations) {
+    private static void requireProcessor(String device, String what) {
         if (!isProcessor(device)) {
-            throw new DeviceException("device " + device + " does not take activations in int8: give --device cpu");
+            throw new DeviceException("device " + device + " does not take " + what + " in int8: give --device cpu");
         }
+    }
+
+    private static Backend bytes(String device, int threads, Activations activations, HeadWeights head) {
+        requireProcessor(device, "activations");
         Kernels kernels = Kernels.ofMachine();
         if (kernels == null) {
             throw new DeviceException("activations in int8 need the native kernels: " + Kernels.whyNone());
         }
-        return new VectorBackend(threads, kernels.with(activations));
+        return new VectorBackend(threads, kernels.with(activations), head);
     }
 
     /**

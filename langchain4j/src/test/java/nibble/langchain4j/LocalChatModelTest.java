@@ -214,7 +214,7 @@ class LocalChatModelTest {
                         whole.completeExceptionally(error);
                     }
                 });
-        return whole.orTimeout(60, TimeUnit.SECONDS).join();
+        return whole.orTimeout(5, TimeUnit.MINUTES).join();
     }
 
     @Test

@@ -82,8 +82,8 @@ class LocalStreamTest {
                                             .build())
                                     .build(),
                             this);
-            assertThat(first.await(60, TimeUnit.SECONDS)).isTrue();
-            assertThat(Objects.requireNonNull(thread.get()).join(Duration.ofSeconds(60)))
+            assertThat(first.await(5, TimeUnit.MINUTES)).isTrue();
+            assertThat(Objects.requireNonNull(thread.get()).join(Duration.ofMinutes(5)))
                     .isTrue();
             return calls;
         }

@@ -43,7 +43,7 @@ import org.junit.jupiter.params.provider.ValueSource;
  * Steps whose parts one device computes one after another, and two devices side by side. The devices are two backends
  * of the host, each on a thread of its own.
  */
-@Timeout(60)
+@Timeout(600)
 class TuningStepsTest {
     private static final QuantizationSpec SPEC = new QuantizationSpec(4, 32);
     private static final int LENGTH = 8;

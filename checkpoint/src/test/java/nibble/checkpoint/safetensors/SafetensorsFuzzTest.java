@@ -21,7 +21,7 @@ import org.junit.jupiter.api.io.TempDir;
  * Damaged safetensors headers and indexes: read, or refused as bad checkpoints; never anything else, and never at a
  * price.
  */
-@Timeout(120)
+@Timeout(600)
 class SafetensorsFuzzTest {
     private static final int ROUNDS = 3000;
 

@@ -4,6 +4,7 @@ import nibble.cli.terminal.Terminal;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.Backend;
 import nibble.engine.tensor.DeviceLayers;
+import nibble.engine.tensor.HeadWeights;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -21,6 +22,14 @@ public class ActivationOption {
                     + " a CPU with native kernels, else fp32.")
     @Nullable
     String activations;
+
+    @Option(
+            names = "--head-weights",
+            paramLabel = "stored|int8",
+            defaultValue = "stored",
+            description = "How the CPU multiplies with a head of fp16, bf16 or fp32: stored, or int8 in blocks of 32."
+                    + " int8 reads half as much for a token and is less exact. Default: ${DEFAULT-VALUE}.")
+    String headWeights = "stored";
 
     /** Opens the device and says which it is; int8 concerns every product, since it is what is measured. */
     public Backend open(Terminal terminal) {
@@ -44,11 +53,17 @@ public class ActivationOption {
     }
 
     private Backend open(Terminal terminal, Activations unasked, Activations bytes, DeviceLayers layers) {
-        return switch (activations) {
-            case null -> device.open(terminal, unasked, layers);
-            case "fp32" -> device.open(terminal, Activations.FP32, layers);
-            case "int8" -> device.open(terminal, bytes, layers);
+        Activations form = switch (activations) {
+            case null -> unasked;
+            case "fp32" -> Activations.FP32;
+            case "int8" -> bytes;
             default -> throw new UsageException("--activations " + activations + ": fp32 or int8");
         };
+        HeadWeights head = switch (headWeights) {
+            case "stored" -> HeadWeights.STORED;
+            case "int8" -> HeadWeights.INT8;
+            default -> throw new UsageException("--head-weights " + headWeights + ": stored or int8");
+        };
+        return device.open(terminal, form, head, layers);
     }
 }

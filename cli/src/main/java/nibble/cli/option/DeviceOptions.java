@@ -8,6 +8,7 @@ import nibble.engine.backend.Backend;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.QuantizationDevices;
 import nibble.engine.tensor.DeviceLayers;
+import nibble.engine.tensor.HeadWeights;
 import nibble.files.FileSize;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
@@ -43,13 +44,13 @@ public final class DeviceOptions {
 
     /** As {@link #open(Terminal)}, for a form of activations. */
     Backend open(Terminal terminal, Activations activations) {
-        return open(terminal, activations, DeviceLayers.ALL);
+        return open(terminal, activations, HeadWeights.STORED, DeviceLayers.ALL);
     }
 
-    /** As {@link #open(Terminal)}, for a form of activations and for some layers of a model. */
-    Backend open(Terminal terminal, Activations activations, DeviceLayers layers) {
+    /** As {@link #open(Terminal)}, for forms of activations and of the head, and for some layers of a model. */
+    Backend open(Terminal terminal, Activations activations, HeadWeights head, DeviceLayers layers) {
         requireThreads();
-        Backend backend = Backends.open(device, threads, deviceMemory(), activations, layers);
+        Backend backend = Backends.open(device, threads, deviceMemory(), activations, head, layers);
         String reason =
                 device.equals("auto") && backend.kind() == DeviceKind.CPU ? " (" + Backends.whyNoCard() + ")" : "";
         terminal.note("device: " + backend.description() + reason);

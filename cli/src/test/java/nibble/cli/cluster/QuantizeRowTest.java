@@ -44,7 +44,7 @@ class QuantizeRowTest {
 
     @Test
     void its_folder_appears_whole_and_is_left_as_it_is_afterwards() throws Exception {
-        Path model = SmallModel.ofLayers(folder.resolve("model"), 1);
+        Path model = SmallModel.ofLayers(folder.resolve("model"), 1, 128);
 
         assertThat(run(model)).isEqualTo(new QuantizeRow.Ended(false, "done"));
 
@@ -56,7 +56,7 @@ class QuantizeRowTest {
     @ParameterizedTest
     @ValueSource(strings = {"--method rtn", "--method awq --samples 2 --seq-len 64 --format gptq"})
     void its_bytes_are_those_of_the_command_and_of_a_second_attempt(String given) throws Exception {
-        Path model = SmallModel.ofLayers(folder.resolve("model"), 1);
+        Path model = SmallModel.ofLayers(folder.resolve("model"), 1, 128);
         String[] options = given.split(" ");
         TerminalCapture terminal = new TerminalCapture();
         Path alone = folder.resolve("alone");

@@ -34,7 +34,7 @@ class PublishedFormatsTest extends HubCase {
 
     @BeforeEach
     void makeModel() throws IOException {
-        model = SmallModel.ofLayers(temp.resolve("wiki-7m"), 2);
+        model = SmallModel.ofLayers(temp.resolve("wiki-7m"), 2, 128);
     }
 
     private TerminalCapture run(int expected, String... arguments) {

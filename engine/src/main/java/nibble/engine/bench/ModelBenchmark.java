@@ -12,6 +12,7 @@ import nibble.engine.backend.DeviceKind;
 import nibble.engine.tensor.DecoderLayer;
 import nibble.engine.tensor.ModelWeights;
 import nibble.engine.tensor.StoredWeights;
+import nibble.engine.tensor.Weight;
 
 /** Times a backend on a checkpoint, with random ids: how fast it reads a text, and how fast it generates one. */
 public final class ModelBenchmark {
@@ -39,8 +40,9 @@ public final class ModelBenchmark {
      */
     public static ModelTimings run(Checkpoint checkpoint, Settings settings, Backend backend, int threads) {
         ModelWeights weights = ModelWeights.read(checkpoint);
-        long bytes = bytes(weights);
         try (Llama model = Llama.of(weights, backend)) {
+            long bytes = bytes(
+                    weights, backend.kind() == DeviceKind.CPU ? model.placed().head() : weights.head());
             double token = decode(model, settings);
             // Before the prefill, whose activations of many rows stay on the heap until it is cleared.
             ProcessMemory memory = ProcessMemory.now();
@@ -63,8 +65,8 @@ public final class ModelBenchmark {
         }
     }
 
-    private static long bytes(ModelWeights weights) {
-        long bytes = StoredWeights.bytes(weights.head());
+    private static long bytes(ModelWeights weights, Weight head) {
+        long bytes = StoredWeights.bytes(head);
         for (DecoderLayer layer : weights.layers()) {
             for (Linear linear : Linear.SEVEN) {
                 bytes += StoredWeights.bytes(layer.weight(linear));

@@ -16,6 +16,7 @@ import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Divergence;
 import nibble.engine.host.vector.Gemm;
 import nibble.engine.host.vector.Gemv;
+import nibble.engine.host.vector.Lanes;
 import nibble.engine.host.vector.RowGemm;
 import nibble.engine.host.vector.RowSource;
 import nibble.engine.tensor.Matrix;
@@ -37,6 +38,20 @@ final class HostProducts implements Divergence.Products {
         this.kernels = kernels;
         this.activations = kernels == null ? Activations.FP32 : kernels.activations();
         this.byteTiles = kernels != null && kernels.multipliesManyBytes() ? new ByteTiles(kernels) : null;
+    }
+
+    /** Returns what results depend on. */
+    String arithmetic() {
+        String vectors = "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
+        return kernels == null
+                ? vectors
+                : vectors + ", native kernels for " + kernels.name()
+                        + (kernels.hasTiles() ? " and AMX" : "")
+                        + switch (activations) {
+                            case FP32 -> "";
+                            case INT8 -> ", activations in int8";
+                            case INT8_WHERE_FASTER -> ", activations in int8 where that is faster";
+                        };
     }
 
     /** Multiplies by weights that share their inputs: in one call of the threads, where one kernel takes all. */

@@ -25,7 +25,6 @@ import nibble.engine.host.vector.Centering;
 import nibble.engine.host.vector.ClampedSwiglu;
 import nibble.engine.host.vector.CrossMoment;
 import nibble.engine.host.vector.Geglu;
-import nibble.engine.host.vector.Lanes;
 import nibble.engine.host.vector.Mixture;
 import nibble.engine.host.vector.RmsNorm;
 import nibble.engine.host.vector.Rotation;
@@ -33,6 +32,7 @@ import nibble.engine.host.vector.RowSource;
 import nibble.engine.host.vector.SecondMoment;
 import nibble.engine.host.vector.Swiglu;
 import nibble.engine.host.vector.TokenLogProbabilities;
+import nibble.engine.tensor.HeadWeights;
 import nibble.engine.tensor.LogitRule;
 import nibble.engine.tensor.Matrix;
 import nibble.engine.tensor.ModelWeights;
@@ -52,17 +52,24 @@ public final class VectorBackend extends HostBackend {
     private final Workers workers;
     private final @Nullable Kernels kernels;
     private final HostProducts products;
+    private final HeadWeights head;
 
     public VectorBackend(int threads) {
         this(threads, Kernels.ofMachine());
+    }
+
+    public VectorBackend(int threads, @Nullable Kernels kernels) {
+        this(threads, kernels, HeadWeights.STORED);
     }
 
     /**
      * Starts the threads.
      *
      * @param kernels of the native library, or null for the Vector API alone
+     * @param head form of the heads of models that are placed
      */
-    public VectorBackend(int threads, @Nullable Kernels kernels) {
+    public VectorBackend(int threads, @Nullable Kernels kernels, HeadWeights head) {
+        this.head = head;
         this.workers = new Workers(threads);
         this.kernels = kernels;
         this.products = new HostProducts(workers, kernels);
@@ -75,16 +82,7 @@ public final class VectorBackend extends HostBackend {
 
     @Override
     public String arithmetic() {
-        String vectors = "cpu: Vector API, " + Lanes.bits() + "-bit vectors";
-        return kernels == null
-                ? vectors
-                : vectors + ", native kernels for " + kernels.name()
-                        + (kernels.hasTiles() ? " and AMX" : "")
-                        + switch (activations()) {
-                            case FP32 -> "";
-                            case INT8 -> ", activations in int8";
-                            case INT8_WHERE_FASTER -> ", activations in int8 where that is faster";
-                        };
+        return products.arithmetic() + (head == HeadWeights.INT8 ? ", head in int8" : "");
     }
 
     @Override
@@ -92,7 +90,7 @@ public final class VectorBackend extends HostBackend {
         if (kernels != null) {
             LargePages.request(weights);
         }
-        return super.place(weights);
+        return head == HeadWeights.INT8 ? ByteHead.placed(weights, workers) : super.place(weights);
     }
 
     @Override

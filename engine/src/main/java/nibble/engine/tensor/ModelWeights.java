@@ -62,6 +62,11 @@ public record ModelWeights(
                 rule);
     }
 
+    /** Returns the same model with another head. */
+    public ModelWeights withHead(Weight other) {
+        return new ModelWeights(config, embedding, layers, finalNorm, other, rule);
+    }
+
     /** Returns a model of some of the layers, with the same embedding, norm and head. */
     public ModelWeights part(int from, int to) {
         return new ModelWeights(

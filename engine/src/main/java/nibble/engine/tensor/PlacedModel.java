@@ -17,6 +17,15 @@ public interface PlacedModel extends LayerFeed {
 
     /** Returns a model that is used where it already lies, on the host. */
     static PlacedModel onHost(ModelWeights weights) {
+        return onHost(weights, () -> {});
+    }
+
+    /**
+     * Returns a model that is used where it already lies, on the host.
+     *
+     * @param onClose frees what was made for it
+     */
+    static PlacedModel onHost(ModelWeights weights, Runnable onClose) {
         return new PlacedModel() {
             @Override
             public ModelConfig config() {
@@ -44,7 +53,9 @@ public interface PlacedModel extends LayerFeed {
             }
 
             @Override
-            public void close() {}
+            public void close() {
+                onClose.run();
+            }
         };
     }
 }

@@ -177,7 +177,7 @@ class ChatEndpointTest {
             exchange.getResponseBody().write('{');
             exchange.getResponseBody().flush();
             try {
-                ended.await(60, TimeUnit.SECONDS);
+                ended.await(5, TimeUnit.MINUTES);
             } catch (InterruptedException e) {
                 Thread.currentThread().interrupt();
             }

@@ -75,7 +75,7 @@ class FileLocksTest {
                         Thread.sleep(100);
                         in.write('\n');
                         in.flush();
-                        had[0] = b.get(20, TimeUnit.SECONDS);
+                        had[0] = b.get(5, TimeUnit.MINUTES);
                     } catch (Exception e) {
                         throw new IllegalStateException(e);
                     }
