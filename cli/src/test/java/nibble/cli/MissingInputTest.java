@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import nibble.cli.command.NibbleCommand;
 import nibble.cli.option.ModelArgument;
 import nibble.cli.terminal.ExitCode;
 import org.junit.jupiter.api.BeforeEach;
@@ -82,7 +81,9 @@ class MissingInputTest {
 
     static List<String> commands() {
         List<String> found = new ArrayList<>();
-        collect(new CommandLine(new NibbleCommand(), new CommandFactory(new TerminalCapture().terminal())), "", found);
+        collect(Nibble.commandLine(new TerminalCapture().terminal()), "", found);
+        // A cluster's commands need options of their own, which REST does not have.
+        found.removeIf(command -> command.startsWith("cluster "));
         return found;
     }
 
