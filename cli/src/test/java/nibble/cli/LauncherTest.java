@@ -67,6 +67,23 @@ class LauncherTest {
     }
 
     @Test
+    void goes_on_without_a_word_where_the_archive_of_classes_is_not_that_of_its_jars() throws Exception {
+        Ended expected = new Ended(0, "nibble " + nibble.files.Version.NIBBLE + "\n", "");
+        Path archive = folder.resolve("dist/lib/nibble.jsa");
+        Files.writeString(archive, "no archive");
+        assertThat(run(Map.of(), "", "--version")).isEqualTo(expected);
+        Files.delete(archive);
+        assertThat(run(Map.of("NIBBLE_JAVA_OPTS", "-XX:ArchiveClassesAtExit=" + archive), "", "--version")
+                        .exitCode())
+                .isZero();
+        assertThat(run(Map.of(), "", "--version")).isEqualTo(expected);
+        try (var jar = new JarOutputStream(Files.newOutputStream(folder.resolve("dist/lib/another.jar")))) {
+            jar.putNextEntry(new java.util.zip.ZipEntry("a"));
+        }
+        assertThat(run(Map.of(), "", "--version")).isEqualTo(expected);
+    }
+
+    @Test
     void lets_all_else_that_the_jvm_writes_through() throws Exception {
         Ended heap = run(Map.of("NIBBLE_JAVA_OPTS", "-XX:+Nonsense"), "", "--version");
         assertThat(heap.exitCode()).isEqualTo(1);
