@@ -2,6 +2,7 @@ package nibble.checkpoint.gguf;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -79,7 +80,7 @@ public record GgufMetadata(Path file, Map<String, Object> values) {
             }
             elements.add(type.cast(element));
         }
-        return elements;
+        return Collections.unmodifiableList(elements);
     }
 
     private <T> Optional<T> value(String key, Class<T> type, String expected) {

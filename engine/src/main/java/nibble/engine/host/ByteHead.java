@@ -71,7 +71,7 @@ public final class ByteHead {
                 encode(row, data, i * rowBytes);
             }
         });
-        // The stored head's pages would stay in memory, and nothing reads them again.
+        // The stored head's pages would stay in memory. Where it is the embedding, too, a text's own rows come back.
         StoredWeights.mapped(head).forEach(MemorySegment::unload);
         return new BlockWeight(head.name(), new GgufBlocks(TYPE, data, head.outFeatures(), columns, 0));
     }
