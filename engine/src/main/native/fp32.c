@@ -11,6 +11,9 @@
 
 #include "attention.h"
 
+#include "elements.h"
+
+#include "panels.h"
 
 /* Prepares activations for rows of blocks. */
 void NAME(prepare)(i64 form, i64 columns, const float *x, float *to) {
@@ -41,4 +44,37 @@ void NAME(attend)(i64 d, i64 stride, i64 seen, i64 heads, i64 scale, const float
         const float *values, float *scores, float *out) {
     i32 bits = (i32)scale;
     attend(d, stride, seen, heads, LOAD(float, &bits), query, keys, values, scores, out);
+}
+
+/* Norms of rows, whose epsilon comes as its bits. */
+void NAME(norm)(i64 rows, i64 n, i64 epsilon, const float *x, const float *weight, float *out) {
+    norm_rows(rows, n, LOAD(double, &epsilon), x, weight, out);
+}
+
+void NAME(turn)(i64 n, i64 d, i64 half, const float *cosines, const float *sines, float *x) {
+    turn_heads(n, d, half, x, cosines, sines);
+}
+
+void NAME(gate)(i64 kind, i64 n, const float *gate, const float *up, float *out) { gates(kind, n, gate, up, out); }
+
+void NAME(add)(i64 n, const float *x, float *into) { add_to(n, x, into); }
+
+void NAME(sum)(i64 parts, i64 apart, i64 n, const float *from, float *out) { sum_parts(parts, apart, n, from, out); }
+
+void NAME(panel)(i64 rows, i64 depth, i64 a_stride, i64 c_stride, i64 accumulate, const float *a, const float *b,
+        float *c) {
+    panel_product(rows, depth, a, a_stride, b, c, c_stride, accumulate);
+}
+
+void NAME(soften)(i64 n, i64 width, float *scores, float *state, float *sums) {
+    soften_scores(n, width, scores, state, sums);
+}
+
+void NAME(fill)(i64 type, i64 head, i64 first, i64 rows, i64 columns, i64 from, i64 depth, const u8 *weights,
+        float *to) {
+    switch (type) {
+        case F32: fill_panel(F32, head, first, rows, columns, from, depth, weights, to); break;
+        case F16: fill_panel(F16, head, first, rows, columns, from, depth, weights, to); break;
+        default: fill_panel(BF16, head, first, rows, columns, from, depth, weights, to); break;
+    }
 }

@@ -13,17 +13,26 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
+/*
+ * All functions that Java calls have one signature, since Java makes an adapter for each one, which takes it some
+ * milliseconds: numbers, then addresses, as many as the function names.
+ */
+#define CALLED(name) EXPORT i64 nibble_##name(const i64 *n, u8 *a, u8 *b, u8 *c, u8 *d, u8 *e)
+#define FLOATS(at) ((float *)(at))
+
 /* How many pages of zeros were given. */
 EXPORT u64 nibble_faults = 0;
 
 #if defined(__linux__)
 #if defined(__x86_64__)
 #define MMAP 9
+#define SCHED_YIELD 24
 #define SIGACTION 13
 #define PC_OFFSET 168 /* of the instruction's address in the context of a signal */
 #define PAGE_BYTES 4096ul
 #else
 #define MMAP 222
+#define SCHED_YIELD 124
 #define SIGACTION 134
 #define PC_OFFSET 440
 #define PAGE_BYTES getauxval(6)
@@ -90,7 +99,7 @@ static void on_bus(int signal, const u8 *info, const u8 *context) {
 }
 
 /* Takes the signal from now on. Returns whether it does. */
-EXPORT i64 nibble_guard(void) {
+CALLED(guard) {
     if (system_call(SIGACTION, BUS, 0, (long)&action_before, 8, 0, 0) != 0) {
         return 0;
     }
@@ -106,6 +115,6 @@ EXPORT i64 nibble_guard(void) {
     return system_call(SIGACTION, BUS, (long)&mine, 0, 8, 0, 0) == 0;
 }
 #else
-EXPORT i64 nibble_guard(void) { return 0; }
+CALLED(guard) { return 0; }
 #endif
 #endif

@@ -24,7 +24,15 @@ EXPORT const char nibble_sources[] = "nibble-sources:" SOURCES;
     DECLARE_WAY(int8, set)                                                                                             \
     void plain_fp32_##set(i64, const range *, const float *, float *);                                                 \
     void attend_fp32_##set(                                                                                            \
-            i64, i64, i64, i64, i64, const float *, const float *, const float *, float *, float *);
+            i64, i64, i64, i64, i64, const float *, const float *, const float *, float *, float *);                   \
+    void norm_fp32_##set(i64, i64, i64, const float *, const float *, float *);                                        \
+    void turn_fp32_##set(i64, i64, i64, const float *, const float *, float *);                                        \
+    void gate_fp32_##set(i64, i64, const float *, const float *, float *);                                             \
+    void add_fp32_##set(i64, const float *, float *);                                                                  \
+    void sum_fp32_##set(i64, i64, i64, const float *, float *);                                                        \
+    void panel_fp32_##set(i64, i64, i64, i64, i64, const float *, const float *, float *);                             \
+    void soften_fp32_##set(i64, i64, float *, float *, float *);                                                       \
+    void fill_fp32_##set(i64, i64, i64, i64, i64, i64, i64, const u8 *, float *);
 SETS(DECLARE)
 
 /* A function of both forms of activations: `way` is 0 for fp32, 1 for bytes. */
@@ -38,11 +46,10 @@ SETS(DECLARE)
     } while (0)
 
 /* The number of what the functions here take: NativeLibrary has the same. Whoever changes one changes both. */
-#define INTERFACE 8
-EXPORT i64 nibble_interface(void) { return INTERFACE; }
+EXPORT const i64 nibble_version = 10;
 
 /* The form of activations that rows of a GGUF type take, or codes by rows. */
-EXPORT i64 nibble_form(i64 set, i64 way, i64 type) {
+static i64 form_of(i64 set, i64 way, i64 type) {
 #if defined(__x86_64__)
     if (way) {
         return set == 1 ? wide_form(type) : avx2_form(type);
@@ -51,50 +58,128 @@ EXPORT i64 nibble_form(i64 set, i64 way, i64 type) {
     return type == CODES_BY_ROWS ? IN_PAIRS : IN_ORDER;
 }
 
-EXPORT i64 nibble_prepared_floats(i64 way, i64 form, i64 columns) { return prepared_floats(way, form, columns); }
+/* Of: set, way, type. */
+CALLED(form) { return form_of(n[0], n[1], n[2]); }
 
-EXPORT void nibble_prepare(i64 set, i64 way, i64 form, i64 columns, const float *x, float *to) {
+/* Of: way, form, columns. */
+CALLED(prepared_floats) { return prepared_floats(n[0], n[1], n[2]); }
+
+/* Of: set, way, form, columns; x, to. */
+CALLED(prepare) {
 #define PREPARE(number, set)                                                                                           \
-    case number: EITHER(prepare, way, set, form, columns, x, to); break;
-    switch (set) { SETS(PREPARE) }
+    case number: EITHER(prepare, n[1], set, n[2], n[3], FLOATS(a), FLOATS(b)); break;
+    switch (n[0]) { SETS(PREPARE) }
+    return 0;
 }
 
-EXPORT void nibble_rows(i64 set, i64 way, i64 type, const u8 *weights, i64 head, i64 first, i64 end, i64 columns,
-        i64 rows, i64 stride, i64 outputs, const float *x, float *out) {
-    range r = {weights, head, first, end, columns, rows, stride, outputs, 0, 0, 0, 0};
+/* Of: set, way, type, weights, head, first, end, columns, rows, stride, outputs; x, out. */
+CALLED(rows) {
+    i64 type = n[2];
+    range r = {(const u8 *)n[3], n[4], n[5], n[6], n[7], n[8], n[9], n[10], 0, 0, 0, 0};
     int is_plain = type <= 1 || type == 30;
 #define ROWS(number, set)                                                                                              \
     case number:                                                                                                       \
         if (is_plain) {                                                                                                \
-            plain_fp32_##set(type, &r, x, out);                                                                        \
+            plain_fp32_##set(type, &r, FLOATS(a), FLOATS(b));                                                          \
         } else {                                                                                                       \
-            EITHER(rows, way, set, type, &r, x, out);                                                                  \
+            EITHER(rows, n[1], set, type, &r, FLOATS(a), FLOATS(b));                                                   \
         }                                                                                                              \
         break;
-    switch (set) { SETS(ROWS) }
+    switch (n[0]) { SETS(ROWS) }
+    return 0;
 }
 
-INLINE matrix code_matrix(i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales, i64 less_one, i64 outputs,
-        i64 groups, i64 size) {
-    i64 bits = CODES_AWQ + layout >= BYTES_GPTQ ? 8 : 4;
-    return (matrix){codes, zeros, scales, outputs, groups, size, ~0u / ((1u << bits) - 1) * (less_one != 0), bits};
+/* A matrix of codes, of: layout, codes, zeros, scales, less_one, outputs, groups, size. */
+INLINE matrix code_matrix(const i64 *n) {
+    i64 bits = CODES_AWQ + n[0] >= BYTES_GPTQ ? 8 : 4;
+    u32 less = ~0u / ((1u << bits) - 1) * (n[4] != 0);
+    return (matrix){(const u8 *)n[1], (const u8 *)n[2], (const u8 *)n[3], n[5], n[6], n[7], less, bits};
 }
 
-EXPORT void nibble_codes(i64 set, i64 way, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales,
-        i64 less_one, i64 outputs, i64 groups, i64 size, i64 first, i64 end, i64 first_group, i64 end_group, i64 part,
-        i64 rows, i64 stride, const float *x, float *room, float *out) {
-    range r = {0, 0, first, end, groups * size, rows, stride, outputs, first_group, end_group, part, room};
-    matrix m = code_matrix(layout, codes, zeros, scales, less_one, outputs, groups, size);
+/* Of: set, way, a matrix of codes, first, end, first group, end of groups, part, rows, stride; x, room, out. */
+CALLED(codes) {
+    matrix m = code_matrix(n + 2);
+    range r = {0, 0, n[10], n[11], m.groups * m.size, n[15], n[16], m.outputs, n[12], n[13], n[14], FLOATS(b)};
 #define CODES(number, set)                                                                                             \
-    case number: EITHER(codes, way, set, layout, &m, &r, x, out); break;
-    switch (set) { SETS(CODES) }
+    case number: EITHER(codes, n[1], set, n[2], &m, &r, FLOATS(a), FLOATS(c)); break;
+    switch (n[0]) { SETS(CODES) }
+    return 0;
 }
 
-EXPORT void nibble_attend(i64 set, i64 d, i64 stride, i64 seen, i64 heads, i64 scale, const float *query,
-        const float *keys, const float *values, float *scores, float *out) {
+/* Of: set, size of a head, stride, seen, heads, scale; query, keys, values, scores, out. */
+CALLED(attend) {
 #define ATTEND(number, set)                                                                                            \
-    case number: attend_fp32_##set(d, stride, seen, heads, scale, query, keys, values, scores, out); break;
-    switch (set) { SETS(ATTEND) }
+    case number:                                                                                                       \
+        attend_fp32_##set(n[1], n[2], n[3], n[4], n[5], FLOATS(a), FLOATS(b), FLOATS(c), FLOATS(d), FLOATS(e));        \
+        break;
+    switch (n[0]) { SETS(ATTEND) }
+    return 0;
+}
+
+/* The operations of elements.h. Of: set, rows, columns, epsilon; x, weight, out. */
+CALLED(norm) {
+#define NORM(number, set)                                                                                              \
+    case number: norm_fp32_##set(n[1], n[2], n[3], FLOATS(a), FLOATS(b), FLOATS(c)); break;
+    switch (n[0]) { SETS(NORM) }
+    return 0;
+}
+
+/* Of: set, columns, size of a head, half; cosines, sines, x. */
+CALLED(turn) {
+#define TURN(number, set)                                                                                              \
+    case number: turn_fp32_##set(n[1], n[2], n[3], FLOATS(a), FLOATS(b), FLOATS(c)); break;
+    switch (n[0]) { SETS(TURN) }
+    return 0;
+}
+
+/* Of: set, kind, from, end; gate, up, out. */
+CALLED(gate) {
+#define GATE(number, set)                                                                                              \
+    case number:                                                                                                       \
+        gate_fp32_##set(n[1], n[3] - n[2], FLOATS(a) + n[2], FLOATS(b) + n[2], FLOATS(c) + n[2]);                      \
+        break;
+    switch (n[0]) { SETS(GATE) }
+    return 0;
+}
+
+/* Of: set, count; x, into. */
+CALLED(add) {
+#define ADD(number, set)                                                                                               \
+    case number: add_fp32_##set(n[1], FLOATS(a), FLOATS(b)); break;
+    switch (n[0]) { SETS(ADD) }
+    return 0;
+}
+
+/* Of: set, parts, apart, count; from, out. */
+CALLED(sum) {
+#define SUM_PARTS(number, set)                                                                                         \
+    case number: sum_fp32_##set(n[1], n[2], n[3], FLOATS(a), FLOATS(b)); break;
+    switch (n[0]) { SETS(SUM_PARTS) }
+    return 0;
+}
+
+/* The operations of panels.h. Of: set, rows, depth, stride of a, stride of c, accumulate; a, b, c. */
+CALLED(panel) {
+#define PRODUCT(number, set)                                                                                           \
+    case number: panel_fp32_##set(n[1], n[2], n[3], n[4], n[5], FLOATS(a), FLOATS(b), FLOATS(c)); break;
+    switch (n[0]) { SETS(PRODUCT) }
+    return 0;
+}
+
+/* Of: set, count, width; scores, state, sums. */
+CALLED(soften) {
+#define SOFTEN(number, set)                                                                                            \
+    case number: soften_fp32_##set(n[1], n[2], FLOATS(a), FLOATS(b), FLOATS(c)); break;
+    switch (n[0]) { SETS(SOFTEN) }
+    return 0;
+}
+
+/* Of: set, type, head, first, rows, columns, from, depth; weights, to. */
+CALLED(fill) {
+#define FILL(number, set)                                                                                              \
+    case number: fill_fp32_##set(n[1], n[2], n[3], n[4], n[5], n[6], n[7], a, FLOATS(b)); break;
+    switch (n[0]) { SETS(FILL) }
+    return 0;
 }
 
 #if defined(__x86_64__) && defined(__linux__)
@@ -112,29 +197,33 @@ i64 byte_row_bytes(i64);
 #define HAS_AVX2 1
 #endif
 
-EXPORT void nibble_split(i64 rows, i64 columns, const float *a, u8 *tiles) {
+/* Of: rows, columns; a, tiles. */
+CALLED(split) {
 #if HAS_AMX
-    amx_split(a, rows, columns, tiles);
+    amx_split(FLOATS(a), n[0], n[1], b);
 #endif
+    return 0;
 }
 
-EXPORT void nibble_product(i64 rows, i64 columns_of_a, i64 from, i64 depth, i64 stride, i64 columns, const u8 *tiles,
-        const float *panel, float *c, u8 *scratch, float *sums) {
+/* Of: rows, columns of a, from, depth, stride, columns; tiles, panel, c, scratch, sums. */
+CALLED(product) {
 #if HAS_AMX
-    amx_product(tiles, rows, columns_of_a, from, depth, panel, c, stride, columns, scratch, sums);
+    amx_product(a, n[0], n[1], n[2], n[3], FLOATS(b), FLOATS(c), n[4], n[5], d, FLOATS(e));
 #endif
+    return 0;
 }
 
 /*
  * Asks for large pages where the system has not yet read a mapped file: a kernel then waits less for where its next
  * page lies. A system that does not know the request refuses it, which changes nothing.
  */
-EXPORT void nibble_advise(i64 bytes, const u8 *from) {
+CALLED(advise) {
 #if defined(__linux__)
-    u64 first = ((u64)from + 4095) & ~4095ull, end = ((u64)from + (u64)bytes) & ~4095ull;
+    /* Of: bytes; from. */
+    u64 first = ((u64)a + 4095) & ~4095ull, end = ((u64)a + (u64)n[0]) & ~4095ull;
     long result = 0;
     if (first >= end) {
-        return;
+        return 0;
     }
     /* madvise(first, end - first, MADV_HUGEPAGE) */
 #if defined(__x86_64__)
@@ -149,17 +238,20 @@ EXPORT void nibble_advise(i64 bytes, const u8 *from) {
 #endif
     (void)result;
 #endif
+    return 0;
 }
 
-EXPORT void nibble_byte_rows(i64 rows, i64 columns, const float *x, u8 *to) {
+/* Of: rows, columns; x, to. */
+CALLED(byte_rows) {
 #if HAS_AVX2
-    make_byte_rows(x, rows, columns, to);
+    make_byte_rows(FLOATS(a), n[0], n[1], b);
 #endif
+    return 0;
 }
 
 /* By tiles of AMX, or by AVX2. */
-EXPORT void nibble_byte_product(i64 tiles, i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns,
-        i64 rows, i64 stride, const u8 *a, float *out, u8 *scratch) {
+static void byte_product(i64 tiles, i64 type, const u8 *weights, i64 head, i64 first, i64 count, i64 columns, i64 rows,
+        i64 stride, const u8 *a, float *out, u8 *scratch) {
 #if HAS_AMX
     if (tiles) {
         amx_bytes(type, weights, head, first, count, columns, rows, a, stride, out, scratch);
@@ -171,35 +263,44 @@ EXPORT void nibble_byte_product(i64 tiles, i64 type, const u8 *weights, i64 head
 #endif
 }
 
-/* The same of codes: the matrix takes the place of weights. */
-EXPORT void nibble_code_product(i64 tiles, i64 layout, const u8 *codes, const u8 *zeros, const u8 *scales,
-        i64 less_one, i64 outputs, i64 groups, i64 size, i64 first, i64 count, i64 rows, i64 stride, const u8 *a,
-        float *out, u8 *scratch) {
-    matrix m = code_matrix(layout, codes, zeros, scales, less_one, outputs, groups, size);
-    nibble_byte_product(tiles, CODES_AWQ + layout, (const u8 *)&m, 0, first, count, groups * size, rows, stride, a, out,
-            scratch);
+/* Of: tiles, type, weights, head, first, count, columns, rows, stride; rows of a, out, scratch. */
+CALLED(byte_product) {
+    byte_product(n[0], n[1], (const u8 *)n[2], n[3], n[4], n[5], n[6], n[7], n[8], a, FLOATS(b), c);
+    return 0;
 }
 
-/* The bytes that nibble_byte_product takes as scratch, and nibble_byte_rows for sixteen rows. */
-EXPORT i64 nibble_byte_room(i64 tiles, i64 outputs, i64 rows) {
+/* The same of codes. Of: tiles, a matrix of codes, first, count, rows, stride; rows of a, out, scratch. */
+CALLED(code_product) {
+    matrix m = code_matrix(n + 1);
+    byte_product(n[0], CODES_AWQ + n[1], (const u8 *)&m, 0, n[9], n[10], m.groups * m.size, n[11], n[12], a, FLOATS(b),
+            c);
+    return 0;
+}
+
+/* The bytes that byte_product takes as scratch. Of: tiles, outputs, rows. */
+CALLED(byte_room) {
 #if HAS_AMX
-    if (tiles) {
-        return amx_bytes_room(outputs, rows);
+    if (n[0]) {
+        return amx_bytes_room(n[1], n[2]);
     }
 #endif
 #if HAS_AVX2
-    return avx2_bytes_room(outputs, rows);
+    return avx2_bytes_room(n[1], n[2]);
 #else
     return 0;
 #endif
 }
-EXPORT i64 nibble_byte_row_bytes(i64 columns) {
+
+/* The bytes that byte_rows takes for sixteen rows. Of: columns. */
+CALLED(byte_row_bytes) {
 #if HAS_AVX2
-    return byte_row_bytes(columns);
+    return byte_row_bytes(n[0]);
 #else
     return 0;
 #endif
 }
+
+#include "program.h"
 
 #if defined(__x86_64__)
 static void cpuid(u32 leaf, u32 part, u32 r[4]) {
@@ -208,7 +309,7 @@ static void cpuid(u32 leaf, u32 part, u32 r[4]) {
 static int has(u32 word, u32 bits) { return (word & bits) == bits; }
 
 /* The highest set of this processor and its system; -1 if it has not even AVX2, FMA and F16C. */
-EXPORT i64 nibble_set(void) {
+CALLED(set) {
     u32 r[4];
     cpuid(0, 0, r);
     if (r[0] < 7) {
@@ -231,7 +332,7 @@ EXPORT i64 nibble_set(void) {
 
 #if HAS_AMX
 /* Whether there are tiles of both kinds, and the system lets this process use them: it is asked for their state. */
-EXPORT i64 nibble_tiles(void) {
+CALLED(tiles) {
     u32 r[4], one[4];
     cpuid(7, 0, r);
     cpuid(7, 1, one);
@@ -247,14 +348,14 @@ EXPORT i64 nibble_tiles(void) {
 }
 #endif
 #elif defined(__linux__)
-EXPORT i64 nibble_set(void) { return getauxval(16) >> 20 & 1; }
+CALLED(set) { return getauxval(16) >> 20 & 1; }
 #else
 /* All of Apple's 64-bit processors since the first of a Mac have dot products. */
-EXPORT i64 nibble_set(void) { return 1; }
+CALLED(set) { return 1; }
 #endif
 
 #if !HAS_AMX
-EXPORT i64 nibble_tiles(void) { return 0; }
+CALLED(tiles) { return 0; }
 #endif
 
 #if defined(_WIN32)

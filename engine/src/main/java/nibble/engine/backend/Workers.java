@@ -205,7 +205,7 @@ public final class Workers implements AutoCloseable {
             int at = part * APART;
             while (failure.get() == null) {
                 int first = next.get(at);
-                int count = parts == 1 ? 1 : Math.max(1, (end - first) / 3);
+                int count = parts == 1 ? 1 : (end - first + 1) / 2;
                 if (first >= end) {
                     return;
                 }
@@ -226,6 +226,7 @@ public final class Workers implements AutoCloseable {
                 } else if (begin == 0) {
                     begin = System.nanoTime();
                 } else if (!waits) {
+                    Thread.yield();
                     waits = System.nanoTime() - begin > AWAKE_NANOS;
                 } else {
                     LockSupport.park(this);
@@ -288,6 +289,7 @@ public final class Workers implements AutoCloseable {
                     }
                     Thread.onSpinWait();
                 }
+                Thread.yield();
             } while (System.nanoTime() - begin < AWAKE_NANOS && !closed);
             return false;
         }

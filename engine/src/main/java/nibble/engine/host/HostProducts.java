@@ -6,6 +6,7 @@ import java.util.List;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.Workers;
+import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.PanelSource;
 import nibble.engine.host.natives.TileGemm;
@@ -17,6 +18,7 @@ import nibble.engine.host.vector.Divergence;
 import nibble.engine.host.vector.Gemm;
 import nibble.engine.host.vector.Gemv;
 import nibble.engine.host.vector.Lanes;
+import nibble.engine.host.vector.PanelKernel;
 import nibble.engine.host.vector.RowGemm;
 import nibble.engine.host.vector.RowSource;
 import nibble.engine.tensor.Matrix;
@@ -27,6 +29,7 @@ import org.jspecify.annotations.Nullable;
 final class HostProducts implements Divergence.Products {
     private final Workers workers;
     private final @Nullable Kernels kernels;
+    private final PanelKernel panels;
     private final Activations activations;
     private final TileGemm tiles = new TileGemm();
     private final @Nullable ByteTiles byteTiles;
@@ -36,8 +39,14 @@ final class HostProducts implements Divergence.Products {
     HostProducts(Workers workers, @Nullable Kernels kernels) {
         this.workers = workers;
         this.kernels = kernels;
+        this.panels = kernels == null ? PanelKernel.vectors() : kernels.panels();
         this.activations = kernels == null ? Activations.FP32 : kernels.activations();
         this.byteTiles = kernels != null && kernels.multipliesManyBytes() ? new ByteTiles(kernels) : null;
+    }
+
+    /** Returns the kernel of products in fp32. */
+    PanelKernel panels() {
+        return panels;
     }
 
     /** Returns what results depend on. */
@@ -68,7 +77,7 @@ final class HostProducts implements Divergence.Products {
         } else if (kernels != null && kernels.hasTiles() && x.columns() > 0 && x.rows() > Gemv.MOST_ROWS) {
             List<TileGemm.Columns> products = new ArrayList<>();
             for (int i = 0; i < weights.size(); i++) {
-                PanelSource rows = PanelSource.rows(FewRows.floats(weights.get(i)));
+                PanelSource rows = PanelSource.rows(FewRows.floats(weights.get(i), kernels));
                 products.add(new TileGemm.Columns(rows, weights.get(i).outFeatures(), targets.get(i)));
             }
             tiles.multiply(workers, HostMatrix.values(x), x.rows(), x.columns(), products);
@@ -78,7 +87,7 @@ final class HostProducts implements Divergence.Products {
             }
         } else {
             Weight weight = weights.getFirst();
-            product(x, FewRows.floats(weight), weight.outFeatures(), outs.getFirst());
+            product(x, FewRows.floats(weight, kernels), weight.outFeatures(), outs.getFirst());
         }
     }
 
@@ -86,11 +95,9 @@ final class HostProducts implements Divergence.Products {
         if (x.rows() == 0) {
             return;
         }
-        List<FewRows> products = new ArrayList<>(weights.size());
-        for (Weight weight : weights) {
-            products.add(FewRows.of(weight, workers.threads(), kernels));
+        try (Inputs inputs = new Inputs(HostMatrix.values(x), x.rows())) {
+            new RowProducts(workers, weights, kernels, inputs, outs).multiply();
         }
-        FewRows.multiply(workers, products, HostMatrix.values(x), x.rows(), outs);
     }
 
     /** Whether a product of so many rows is made from the weights as they are stored. */
@@ -126,7 +133,7 @@ final class HostProducts implements Divergence.Products {
         } else if (kernels != null && kernels.hasTiles() && a.columns() > 0) {
             tiles.multiply(workers, from, a.rows(), a.columns(), PanelSource.rows(b), n, to);
         } else {
-            Gemm.multiply(workers, from, a.rows(), a.columns(), b, n, to);
+            new Gemm(panels, from, a.columns(), b, n, to).multiply(workers, a.rows());
         }
     }
 
@@ -135,7 +142,7 @@ final class HostProducts implements Divergence.Products {
         if (kernels != null && kernels.hasTiles() && k > 0) {
             tiles.multiply(workers, a, m, k, PanelSource.rows(b), n, c);
         } else {
-            Gemm.multiply(workers, a, m, k, b, n, c);
+            new Gemm(panels, a, k, b, n, c).multiply(workers, m);
         }
     }
 
@@ -151,7 +158,7 @@ final class HostProducts implements Divergence.Products {
      */
     void byColumns(float[] a, int m, int k, RowSource b, int n, float[] c, boolean accumulate) {
         if (kernels == null || !kernels.hasTiles() || k == 0) {
-            RowGemm.multiply(workers, a, m, k, b, n, c, accumulate);
+            RowGemm.multiply(workers, panels, a, m, k, b, n, c, accumulate);
             return;
         }
         float[] target = accumulate ? scratch(m * n) : c;
@@ -173,7 +180,7 @@ final class HostProducts implements Divergence.Products {
     void crossMoment(float[] y, int m, float[] x, int n, int tokens, float[] c) {
         if (kernels == null || !kernels.hasTiles() || tokens == 0) {
             Arrays.fill(c, 0, m * n, 0f);
-            CrossMoment.add(workers, y, m, x, n, tokens, c);
+            CrossMoment.add(workers, panels, y, m, x, n, tokens, c);
             return;
         }
         float[] turned = scratch(m * tokens);
@@ -201,7 +208,8 @@ final class HostProducts implements Divergence.Products {
             int first = shape.firstSeen(firstPosition + row);
             int at = first * shape.keyColumns() + head * shape.headDim();
             int seen = firstPosition + row + 1 - first;
-            library.attend(shape, q, row * shape.queryColumns() + head * heads, k, v, at, seen, o);
+            int at0 = row * shape.queryColumns() + head * heads;
+            library.attend(shape, q, at0, k, v, at, seen, new float[Kernels.room(seen)], o);
         });
     }
 }

@@ -4,7 +4,6 @@ import static java.util.stream.Collectors.partitioningBy;
 
 import java.util.List;
 import java.util.Map;
-import java.util.function.IntConsumer;
 import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
@@ -17,20 +16,13 @@ import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.stored.FewRows;
-import nibble.engine.host.stored.LargePages;
-import nibble.engine.host.vector.Addition;
 import nibble.engine.host.vector.Cap;
 import nibble.engine.host.vector.CausalAttention;
 import nibble.engine.host.vector.Centering;
-import nibble.engine.host.vector.ClampedSwiglu;
 import nibble.engine.host.vector.CrossMoment;
-import nibble.engine.host.vector.Geglu;
 import nibble.engine.host.vector.Mixture;
-import nibble.engine.host.vector.RmsNorm;
-import nibble.engine.host.vector.Rotation;
 import nibble.engine.host.vector.RowSource;
 import nibble.engine.host.vector.SecondMoment;
-import nibble.engine.host.vector.Swiglu;
 import nibble.engine.host.vector.TokenLogProbabilities;
 import nibble.engine.tensor.HeadWeights;
 import nibble.engine.tensor.LogitRule;
@@ -46,12 +38,10 @@ import org.jspecify.annotations.Nullable;
  * panel. Owns its {@link Workers}.
  */
 public final class VectorBackend extends HostBackend {
-    /** Floats of a task of the element-wise operations: 64 kB. */
-    private static final int ELEMENTS_PER_TASK = 1 << 14;
-
     private final Workers workers;
     private final @Nullable Kernels kernels;
     private final HostProducts products;
+    private final Elementwise elementwise;
     private final HeadWeights head;
 
     public VectorBackend(int threads) {
@@ -73,6 +63,7 @@ public final class VectorBackend extends HostBackend {
         this.workers = new Workers(threads);
         this.kernels = kernels;
         this.products = new HostProducts(workers, kernels);
+        this.elementwise = new Elementwise(workers, kernels);
     }
 
     @Override
@@ -110,17 +101,14 @@ public final class VectorBackend extends HostBackend {
         Extents.ids(embedding, ids);
         float[] to = HostMatrix.values(out);
         int n = out.columns();
-        forEachRow(ids.length, n, t -> WeightRows.read(embedding, ids[t], 0, n, to, t * n));
+        elementwise.forEachRow(ids.length, n, t -> WeightRows.read(embedding, ids[t], 0, n, to, t * n));
     }
 
     @Override
     public void rmsNorm(Matrix x, float[] weight, double epsilon, Matrix out) {
         Extents.require("rmsNorm", "out", out, x.rows(), x.columns());
         Extents.require("rmsNorm", "x", x, x.rows(), weight.length);
-        float[] from = HostMatrix.values(x);
-        float[] to = HostMatrix.values(out);
-        int n = x.columns();
-        forEachRow(x.rows(), n, t -> RmsNorm.row(from, t * n, n, weight, epsilon, to));
+        elementwise.rmsNorm(HostMatrix.values(x), weight, epsilon, HostMatrix.values(out));
     }
 
     @Override
@@ -129,28 +117,26 @@ public final class VectorBackend extends HostBackend {
         float[] from = HostMatrix.values(x);
         float[] to = HostMatrix.values(out);
         int n = x.columns();
-        forEachRow(x.rows(), n, t -> Centering.row(from, t * n, n, to));
+        elementwise.forEachRow(x.rows(), n, t -> Centering.row(from, t * n, n, to));
     }
 
     @Override
     public void rmsNormHeads(Matrix x, float[] weight, double epsilon) {
         Extents.rmsNormHeads(x, weight.length);
         float[] values = HostMatrix.values(x);
-        int n = weight.length;
-        forEachRow(values.length / n, n, t -> RmsNorm.row(values, t * n, n, weight, epsilon, values));
+        elementwise.rmsNorm(values, weight, epsilon, values);
     }
 
     @Override
     public void addBias(float[] bias, Matrix into) {
         Extents.require("addBias", "into", into, into.rows(), bias.length);
-        float[] to = HostMatrix.values(into);
-        forEachRow(into.rows(), bias.length, t -> Addition.run(bias, 0, to, t * bias.length, bias.length));
+        elementwise.addToRows(bias, HostMatrix.values(into), into.rows());
     }
 
     @Override
     public void scale(Matrix x, float factor) {
         float[] values = HostMatrix.values(x);
-        forEachPiece(values.length, (from, to) -> {
+        elementwise.forEachPiece(values.length, (from, to) -> {
             for (int i = from; i < to; i++) {
                 values[i] *= factor;
             }
@@ -205,16 +191,7 @@ public final class VectorBackend extends HostBackend {
     @Override
     public void rope(Matrix x, int headDim, RotaryTable table, int sequences, int firstPosition) {
         Extents.rope(x, headDim, table, sequences, firstPosition);
-        float[] values = HostMatrix.values(x);
-        int n = x.columns();
-        int half = table.half();
-        int length = x.rows() / sequences;
-        forEachRow(x.rows(), n, t -> {
-            int angle = (firstPosition + t % length) * half;
-            for (int head = t * n; head < (t + 1) * n; head += headDim) {
-                Rotation.head(values, head, half, table.cos(), table.sin(), angle);
-            }
-        });
+        elementwise.rope(HostMatrix.values(x), x.columns(), headDim, table, x.rows() / sequences, firstPosition);
     }
 
     @Override
@@ -234,6 +211,7 @@ public final class VectorBackend extends HostBackend {
         if (sequences == 1) {
             CausalAttention.run(
                     workers,
+                    products.panels(),
                     shape,
                     HostMatrix.values(query),
                     query.rows(),
@@ -284,50 +262,47 @@ public final class VectorBackend extends HostBackend {
         float[] from = HostMatrix.values(products);
         float[] to = HostMatrix.values(into);
         int n = into.columns();
-        forEachRow(into.rows(), n, t -> Mixture.row(from, places, weights, t * k, k, n, to, t * n));
+        elementwise.forEachRow(into.rows(), n, t -> Mixture.row(from, places, weights, t * k, k, n, to, t * n));
     }
 
     @Override
     public void glu(Activation activation, Matrix gate, Matrix up, Matrix out) {
         Extents.glu(gate, up, out);
-        float[] g = HostMatrix.values(gate);
-        float[] u = HostMatrix.values(up);
-        float[] o = HostMatrix.values(out);
-        forEachPiece(o.length, (from, to) -> {
-            switch (activation) {
-                case SILU -> Swiglu.run(g, u, o, from, to);
-                case GELU_TANH -> Geglu.run(g, u, o, from, to);
-                case CLAMPED_SWIGLU -> ClampedSwiglu.run(g, u, o, from, to);
-            }
-        });
+        elementwise.glu(activation, HostMatrix.values(gate), HostMatrix.values(up), HostMatrix.values(out));
     }
 
     @Override
     public void add(Matrix x, Matrix into) {
         Extents.require("add", "x", x, into.rows(), into.columns());
-        float[] from = HostMatrix.values(x);
-        float[] to = HostMatrix.values(into);
-        forEachPiece(to.length, (first, end) -> Addition.run(from, to, first, end));
+        elementwise.add(HostMatrix.values(x), HostMatrix.values(into));
     }
 
     @Override
     public void cap(Matrix x, float most) {
         float[] values = HostMatrix.values(x);
-        forEachPiece(values.length, (first, end) -> Cap.run(values, first, end, most));
+        elementwise.forEachPiece(values.length, (first, end) -> Cap.run(values, first, end, most));
     }
 
     @Override
     public TokenScores score(Weight head, LogitRule rule, Matrix x, int[] next) {
         Extents.logProbabilities(head, rule, x, next);
-        RowSource rows = FewRows.floats(head);
+        RowSource rows = FewRows.floats(head, kernels);
         return TokenLogProbabilities.run(
-                workers, HostMatrix.values(x), head.inFeatures(), rows, head.outFeatures(), rule, next);
+                workers,
+                products.panels(),
+                HostMatrix.values(x),
+                head.inFeatures(),
+                rows,
+                head.outFeatures(),
+                rule,
+                next);
     }
 
     @Override
     public void addSecondMoment(Matrix x, Matrix moment) {
         Extents.require("addSecondMoment", "moment", moment, x.columns(), x.columns());
-        SecondMoment.add(workers, HostMatrix.values(x), x.rows(), x.columns(), HostMatrix.values(moment));
+        SecondMoment.add(
+                workers, products.panels(), HostMatrix.values(x), x.rows(), x.columns(), HostMatrix.values(moment));
     }
 
     @Override
@@ -337,7 +312,7 @@ public final class VectorBackend extends HostBackend {
         float[] left = HostMatrix.values(a);
         float[] right = HostMatrix.values(b);
         float[] to = HostMatrix.values(out);
-        forEachPiece(to.length, (from, end) -> {
+        elementwise.forEachPiece(to.length, (from, end) -> {
             for (int i = from; i < end; i++) {
                 to[i] = left[i] - right[i];
             }
@@ -349,7 +324,8 @@ public final class VectorBackend extends HostBackend {
         float[] values = HostMatrix.values(x);
         int columns = x.columns();
         double[] sums = new double[x.rows()];
-        forEachRow(x.rows(), columns, row -> sums[row] = ErrorNorms.squares(values, row * columns, columns));
+        elementwise.forEachRow(
+                x.rows(), columns, row -> sums[row] = ErrorNorms.squares(values, row * columns, columns));
         return ErrorNorms.sum(sums);
     }
 
@@ -359,6 +335,7 @@ public final class VectorBackend extends HostBackend {
         Extents.require("addCrossMoment", "moment", moment, y.columns(), x.columns());
         CrossMoment.add(
                 workers,
+                products.panels(),
                 HostMatrix.values(y),
                 y.columns(),
                 HostMatrix.values(x),
@@ -370,22 +347,6 @@ public final class VectorBackend extends HostBackend {
     @Override
     public GradientOperations gradients() {
         return new VectorGradients(this, workers, products);
-    }
-
-    private void forEachRow(int rows, int columns, IntConsumer row) {
-        int block = Math.max(1, ELEMENTS_PER_TASK / Math.max(1, columns));
-        workers.forEach((rows + block - 1) / block, task -> {
-            for (int t = task * block; t < Math.min(rows, (task + 1) * block); t++) {
-                row.accept(t);
-            }
-        });
-    }
-
-    /** Pieces begin at fixed places, so that which elements fall to the scalar tail does not depend on the threads. */
-    private void forEachPiece(int elements, Workers.Run piece) {
-        workers.forEach(
-                (elements + ELEMENTS_PER_TASK - 1) / ELEMENTS_PER_TASK,
-                task -> piece.accept(task * ELEMENTS_PER_TASK, Math.min(elements, (task + 1) * ELEMENTS_PER_TASK)));
     }
 
     @Override

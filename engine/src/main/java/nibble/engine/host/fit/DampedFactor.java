@@ -1,7 +1,6 @@
 package nibble.engine.host.fit;
 
 import nibble.engine.backend.Workers;
-import nibble.engine.host.vector.PanelMatrix;
 import nibble.engine.quantize.FitSteps;
 
 /**

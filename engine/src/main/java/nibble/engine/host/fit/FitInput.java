@@ -2,7 +2,6 @@ package nibble.engine.host.fit;
 
 import java.util.stream.IntStream;
 import nibble.engine.backend.Workers;
-import nibble.engine.host.vector.PanelMatrix;
 import nibble.pack.QuantizationSpec;
 import org.jspecify.annotations.Nullable;
 

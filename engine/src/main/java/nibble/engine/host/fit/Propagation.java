@@ -2,7 +2,7 @@ package nibble.engine.host.fit;
 
 import nibble.engine.backend.Workers;
 import nibble.engine.host.vector.Gemm;
-import nibble.engine.host.vector.PanelMatrix;
+import nibble.engine.host.vector.PanelKernel;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -76,7 +76,7 @@ final class Propagation {
             }
         });
         float[] half = new float[out * n];
-        Gemm.multiply(workers, ordered, out, n, factor.rows(), n, half);
+        new Gemm(PanelKernel.vectors(), ordered, n, factor.rows(), n, half).multiply(workers, out);
         float[] whole = multiplied(half, out, factor);
         float[] solved = ordered;
         workers.forEach(out, row -> {

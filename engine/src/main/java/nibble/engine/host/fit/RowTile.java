@@ -1,6 +1,5 @@
 package nibble.engine.host.fit;
 
-import nibble.engine.host.vector.PanelMatrix;
 import nibble.pack.Half;
 
 /**

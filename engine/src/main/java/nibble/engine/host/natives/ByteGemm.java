@@ -1,12 +1,9 @@
 package nibble.engine.host.natives;
 
-import static nibble.engine.host.natives.NativeFunctions.count;
-import static nibble.engine.host.natives.NativeFunctions.floats;
-import static nibble.engine.host.natives.NativeFunctions.function;
+import static nibble.engine.host.natives.NativeFunction.floats;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.lang.ref.Reference;
 import java.util.List;
 import java.util.Objects;
@@ -21,11 +18,11 @@ import org.jspecify.annotations.Nullable;
  * rows of a and some columns of c; it spreads its weights once for all these rows.
  */
 public final class ByteGemm {
-    private static final MethodHandle ROWS = function("nibble_byte_rows", 2, 2);
-    private static final MethodHandle PRODUCT = function("nibble_byte_product", 9, 3);
-    private static final MethodHandle CODE_PRODUCT = function("nibble_code_product", 13, 3);
-    private static final MethodHandle ROOM = count("nibble_byte_room", 3);
-    private static final MethodHandle ROW_BYTES = count("nibble_byte_row_bytes", 1);
+    private static final NativeFunction ROWS = NativeFunction.of("byte_rows");
+    private static final NativeFunction PRODUCT = NativeFunction.of("byte_product");
+    private static final NativeFunction CODE_PRODUCT = NativeFunction.of("code_product");
+    private static final NativeFunction ROOM = NativeFunction.of("byte_room");
+    private static final NativeFunction ROW_BYTES = NativeFunction.of("byte_row_bytes");
 
     /** Columns of a task: enough that fetching its part of a costs little. */
     private static final int COLUMNS = 128;
@@ -111,54 +108,50 @@ public final class ByteGemm {
     }
 
     private static void prepare(float[] a, int row, int rows, int k, MemorySegment to) {
-        try {
-            ROWS.invokeExact((long) rows, (long) k, floats(a, row * k), to);
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
-        }
+        ROWS.call(new long[] {rows, k}, floats(a, row * k), to);
     }
 
     private void product(Product product, int column, int count, MemorySegment rowsOfA, int row, int rows) {
         ByteMatrix matrix = product.matrix;
         MemorySegment out = floats(product.c, row * matrix.outputs() + column);
         long faults = Guard.faults();
-        try {
-            switch (matrix) {
-                case ByteMatrix.Blocks(GgufBlocks blocks, long weights) ->
-                    PRODUCT.invokeExact(
+        switch (matrix) {
+            case ByteMatrix.Blocks(GgufBlocks blocks, long weights) ->
+                PRODUCT.call(
+                        new long[] {
                             tiles,
-                            (long) blocks.type().id(),
+                            blocks.type().id(),
                             weights,
-                            (long) blocks.headDim(),
-                            (long) column,
-                            (long) count,
-                            (long) blocks.columns(),
-                            (long) rows,
-                            (long) blocks.rows(),
-                            rowsOfA,
-                            out,
-                            WORK.get());
-                case CodeMatrix codes ->
-                    CODE_PRODUCT.invokeExact(
+                            blocks.headDim(),
+                            column,
+                            count,
+                            blocks.columns(),
+                            rows,
+                            blocks.rows()
+                        },
+                        rowsOfA,
+                        out,
+                        WORK.get());
+            case CodeMatrix codes ->
+                CODE_PRODUCT.call(
+                        new long[] {
                             tiles,
-                            (long) codes.layout().ordinal(),
+                            codes.layout().ordinal(),
                             codes.codes(),
                             codes.zeros(),
                             codes.scales(),
-                            codes.lessOne() ? 1L : 0L,
-                            (long) codes.outputs(),
-                            (long) codes.groups(),
-                            (long) codes.groupSize(),
-                            (long) column,
-                            (long) count,
-                            (long) rows,
-                            (long) codes.outputs(),
-                            rowsOfA,
-                            out,
-                            WORK.get());
-            }
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
+                            codes.lessOne() ? 1 : 0,
+                            codes.outputs(),
+                            codes.groups(),
+                            codes.groupSize(),
+                            column,
+                            count,
+                            rows,
+                            codes.outputs()
+                        },
+                        rowsOfA,
+                        out,
+                        WORK.get());
         }
         Guard.requireNone(faults);
     }
@@ -169,19 +162,11 @@ public final class ByteGemm {
     }
 
     private static long room(long tiles) {
-        try {
-            return (long) ROOM.invokeExact(tiles, (long) COLUMNS, (long) MOST_ROWS);
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
-        }
+        return ROOM.call(new long[] {tiles, COLUMNS, MOST_ROWS});
     }
 
     private static long rowBytes(int columns) {
-        try {
-            return (long) ROW_BYTES.invokeExact((long) columns);
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
-        }
+        return ROW_BYTES.call(new long[] {columns});
     }
 
     private MemorySegment take(long bytes) {

@@ -9,10 +9,10 @@ import java.lang.foreign.ValueLayout;
  * system ends the process.
  */
 final class Guard {
-    private static final MemorySegment FAULTS = NativeFunctions.counter("nibble_faults");
+    private static final MemorySegment FAULTS = NativeFunction.counter("faults");
 
     /** Whether the system lets the library take the signal. */
-    static final boolean IS_ON = NativeFunctions.number("nibble_guard", 0) != 0;
+    static final boolean IS_ON = NativeFunction.number("guard", 0) != 0;
 
     private Guard() {}
 

@@ -5,8 +5,6 @@ import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.ConcurrentLinkedDeque;
-import nibble.engine.backend.Activations;
-import nibble.engine.host.natives.Kernels.Prepared;
 
 /**
  * Holds rows of activations, and each form of them that the kernels of some products take: products that share their
@@ -45,7 +43,7 @@ public final class Inputs implements AutoCloseable {
 
     /** Returns the rows as they are. */
     Prepared plain(int columns) {
-        return new Prepared(MemorySegment.ofArray(x), Activations.FP32, Kernels.PLAIN, columns, rows, columns);
+        return new Prepared(MemorySegment.ofArray(x), null, Kernels.PLAIN, columns, rows, columns);
     }
 
     /** Returns the rows in a form. */

@@ -1,12 +1,8 @@
 package nibble.engine.host.natives;
 
-import static nibble.engine.host.natives.NativeFunctions.count;
-import static nibble.engine.host.natives.NativeFunctions.floats;
-import static nibble.engine.host.natives.NativeFunctions.function;
-import static nibble.engine.host.natives.NativeFunctions.number;
+import static nibble.engine.host.natives.NativeFunction.floats;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.util.List;
 import java.util.Objects;
 import java.util.function.LongFunction;
@@ -16,6 +12,7 @@ import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.backend.Activations;
+import nibble.engine.host.vector.PanelKernel;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -26,20 +23,18 @@ import org.jspecify.annotations.Nullable;
  * must be short, and a garbage collection waits for it.
  */
 public final class Kernels {
-    private static final MethodHandle FORM = count("nibble_form", 3);
-    private static final MethodHandle PREPARED_FLOATS = count("nibble_prepared_floats", 3);
-    private static final MethodHandle ATTEND = function("nibble_attend", 6, 5);
-    private static final MethodHandle ADVISE = function("nibble_advise", 1, 1);
-    private static final MethodHandle PREPARE = function("nibble_prepare", 4, 2);
-    private static final MethodHandle ROWS = function("nibble_rows", 11, 2);
-    private static final MethodHandle CODES = function("nibble_codes", 17, 3);
+    private static final NativeFunction ATTEND = NativeFunction.of("attend");
+    private static final NativeFunction ADVISE = NativeFunction.of("advise");
+    private static final NativeFunction ROWS = NativeFunction.of("rows");
+    private static final NativeFunction FILL = NativeFunction.of("fill");
+    private static final NativeFunction CODES = NativeFunction.of("codes");
 
     /** Names of the sets, by the library's numbers. */
     private static final List<String> NAMES = System.getProperty("os.arch", "").matches("amd64|x86_64")
             ? List.of("AVX2", "AVX-512")
             : List.of("NEON", "NEON with dot products");
 
-    private static final int BEST = (int) number("nibble_set", -1);
+    private static final int BEST = (int) NativeFunction.number("set", -1);
 
     /** Forms of activations that every instruction set has, by the library's numbers. */
     private static final int IN_ORDER = 0;
@@ -57,10 +52,12 @@ public final class Kernels {
 
     private final int set;
     private final Activations activations;
+    private final Forms forms;
 
     private Kernels(int set, Activations activations) {
         this.set = set;
         this.activations = activations;
+        this.forms = Forms.of(set, way());
     }
 
     /** Returns those of the machine's best instruction set, or none where {@link #whyNone} says why. */
@@ -85,11 +82,21 @@ public final class Kernels {
         return activations;
     }
 
+    /** Returns the products in fp32 of the same instruction set. */
+    public PanelKernel panels() {
+        return new NativePanels(set);
+    }
+
+    /** Returns the operations between products of the same instruction set. */
+    public Elements elements() {
+        return new Elements(set);
+    }
+
     /** Returns why there are none, or an empty text. */
     public static String whyNone() {
-        return BEST < 0 && NativeFunctions.whyNone().isEmpty()
+        return BEST < 0 && NativeFunction.whyNone().isEmpty()
                 ? "the processor lacks " + NAMES.getFirst()
-                : NativeFunctions.whyNone();
+                : NativeFunction.whyNone();
     }
 
     /** Returns whether a kernel survives a read behind the end of a file that was cut short, which is an error then. */
@@ -102,13 +109,13 @@ public final class Kernels {
         return NAMES.get(set);
     }
 
-    private int form(GgufType type) {
-        return type.isPlain() ? PLAIN : (int) call(FORM, set, way(), type.id());
+    int form(GgufType type) {
+        return type.isPlain() ? PLAIN : forms.of(type.id());
     }
 
-    private int form(CodeMatrix.Layout layout) {
+    int form(CodeMatrix.Layout layout) {
         return switch (layout) {
-            case BY_ROWS -> (int) call(FORM, set, way(), CODES_BY_ROWS);
+            case BY_ROWS -> forms.of(CODES_BY_ROWS);
             case BYTES_BY_ROWS -> IN_ORDER;
             case AWQ, GPTQ_BYTES -> activations.bytes() ? IN_ORDER : PLAIN;
             case GPTQ -> activations.bytes() ? IN_PAIRS : PLAIN;
@@ -134,37 +141,6 @@ public final class Kernels {
         return form == PLAIN ? inputs.plain(columns) : inputs.prepared(this, form, columns);
     }
 
-    /** Returns the floats of a prepared row. */
-    private int preparedFloats(int form, int columns) {
-        return (int) call(PREPARED_FLOATS, way(), form, columns);
-    }
-
-    private static long call(MethodHandle function, long a, long b, long c) {
-        try {
-            return (long) function.invokeExact(a, b, c);
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
-        }
-    }
-
-    /**
-     * Holds rows of activations in a form that a kernel takes.
-     *
-     * @param memory that {@link Inputs} lend
-     * @param form by the library's numbers
-     * @param stride floats from one row to the next
-     */
-    public record Prepared(MemorySegment memory, Activations activations, int form, int columns, int rows, int stride) {
-        MemorySegment from(int row) {
-            return memory.asSlice((long) Float.BYTES * row * stride);
-        }
-
-        /** The bytes that so many rows take. */
-        static long bytes(int rows, int stride) {
-            return (long) Float.BYTES * rows * stride;
-        }
-    }
-
     /**
      * Prepares rows of activations for rows of blocks.
      *
@@ -177,21 +153,25 @@ public final class Kernels {
         if (columns % 32 != 0) {
             throw new IllegalArgumentException(columns + " columns, a multiple of 32 expected");
         }
-        int stride = preparedFloats(form, columns);
+        int stride = forms.floats(form, columns);
         MemorySegment memory = room.apply(Prepared.bytes(rows, stride));
-        for (int row = 0; row < rows; row++) {
-            MemorySegment to = memory.asSlice(Prepared.bytes(row, stride), Prepared.bytes(1, stride));
-            try {
-                PREPARE.invokeExact((long) set, way(), (long) form, (long) columns, floats(x, row * columns), to);
-            } catch (Throwable e) {
-                throw NativeFunctions.failure(e);
-            }
-        }
-        return new Prepared(memory, activations, form, columns, rows, stride);
+        Prepared prepared = new Prepared(memory, this, form, columns, rows, stride);
+        prepared.fill(x);
+        return prepared;
     }
 
-    private long way() {
+    /** Returns the floats of a prepared row. */
+    int preparedFloats(int form, int columns) {
+        return forms.floats(form, columns);
+    }
+
+    long way() {
         return activations.bytes() ? 1 : 0;
+    }
+
+    /** Returns the library's number of the instruction set. */
+    long set() {
+        return set;
     }
 
     /**
@@ -217,24 +197,22 @@ public final class Kernels {
         require(form(type), range, matrix.columns(), matrix.rows(), x);
         Objects.checkFromIndexSize(0, Math.multiplyExact(range.from + range.rows, matrix.rows()), out.length);
         long faults = Guard.faults();
-        try {
-            ROWS.invokeExact(
-                    (long) set,
+        ROWS.call(
+                new long[] {
+                    set,
                     way(),
-                    (long) type.id(),
+                    type.id(),
                     weights,
-                    (long) matrix.headDim(),
-                    (long) range.first,
-                    (long) range.end,
-                    (long) matrix.columns(),
-                    (long) range.rows,
-                    (long) x.stride,
-                    (long) matrix.rows(),
-                    x.from(range.from),
-                    floats(out, range.from * matrix.rows()));
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
-        }
+                    matrix.headDim(),
+                    range.first,
+                    range.end,
+                    matrix.columns(),
+                    range.rows,
+                    x.stride(),
+                    matrix.rows()
+                },
+                x.from(range.from),
+                floats(out, range.from * matrix.rows()));
         Guard.requireNone(faults);
     }
 
@@ -290,31 +268,51 @@ public final class Kernels {
         require(form(matrix.layout()), range, matrix.groups() * matrix.groupSize(), matrix.outputs(), x);
         Objects.checkFromToIndex(groups.first(), groups.end(), matrix.groups());
         long faults = Guard.faults();
-        try {
-            CODES.invokeExact(
-                    (long) set,
+        CODES.call(
+                new long[] {
+                    set,
                     way(),
-                    (long) matrix.layout().ordinal(),
+                    matrix.layout().ordinal(),
                     matrix.codes(),
                     matrix.zeros(),
                     matrix.scales(),
                     matrix.lessOne() ? 1L : 0L,
-                    (long) matrix.outputs(),
-                    (long) matrix.groups(),
-                    (long) matrix.groupSize(),
-                    (long) range.first,
-                    (long) range.end,
-                    (long) groups.first(),
-                    (long) groups.end(),
-                    (long) groups.ofPart(),
-                    (long) range.rows,
-                    (long) x.stride,
-                    x.from(range.from),
-                    room,
-                    out);
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
+                    matrix.outputs(),
+                    matrix.groups(),
+                    matrix.groupSize(),
+                    range.first,
+                    range.end,
+                    groups.first(),
+                    groups.end(),
+                    groups.ofPart(),
+                    range.rows,
+                    x.stride()
+                },
+                x.from(range.from),
+                room,
+                out);
+        Guard.requireNone(faults);
+    }
+
+    /**
+     * Puts pieces of rows of plain numbers side by side, as {@link PanelKernel} takes them.
+     *
+     * @param matrix whose rows the caller keeps reachable
+     * @param rows at most 32
+     */
+    public void fill(GgufBlocks matrix, int first, int rows, int column, int depth, float[] panel, int offset) {
+        Objects.checkFromIndexSize(first, rows, matrix.rows());
+        Objects.checkFromIndexSize(column, depth, matrix.columns());
+        Objects.checkFromIndexSize(offset, Math.multiplyExact(depth, PanelKernel.COLUMNS), panel.length);
+        if (rows > PanelKernel.COLUMNS || !matrix.type().isPlain()) {
+            throw new IllegalArgumentException(
+                    rows + " rows of " + matrix.type() + ", up to 32 of plain numbers expected");
         }
+        long faults = Guard.faults();
+        FILL.call(
+                new long[] {set, matrix.type().id(), matrix.headDim(), first, rows, matrix.columns(), column, depth},
+                matrix.data(),
+                floats(panel, offset));
         Guard.requireNone(faults);
     }
 
@@ -323,12 +321,18 @@ public final class Kernels {
         return headDim % 16 == 0;
     }
 
+    /** Returns the scores that {@link #attend} needs room for. */
+    public static int room(int seen) {
+        return (seen + 15) / 16 * 16;
+    }
+
     /**
      * Computes attention of one query of the heads that share a head of keys and values.
      *
      * @param query where the heads' values begin in {@code queries}, and in {@code out}
      * @param first where the head's values of the first key begin
      * @param seen keys that the query sees
+     * @param scores room for {@code seen} numbers, rounded up to a multiple of 16
      */
     public void attend(
             AttentionShape shape,
@@ -338,39 +342,29 @@ public final class Kernels {
             float[] values,
             int first,
             int seen,
+            float[] scores,
             float[] out) {
         int heads = shape.heads() / shape.kvHeads();
         Objects.checkFromIndexSize(query, heads * shape.headDim(), Math.min(queries.length, out.length));
         long behind = first + (seen - 1L) * shape.keyColumns() + shape.headDim();
         Objects.checkFromToIndex(first, behind, (long) Math.min(keys.length, values.length));
-        if (!attendsTo(shape.headDim()) || seen < 1) {
+        if (!attendsTo(shape.headDim()) || seen < 1 || scores.length < room(seen)) {
             throw new IllegalArgumentException("attention of heads of " + shape.headDim() + " to " + seen + " keys");
         }
-        try {
-            ATTEND.invokeExact(
-                    (long) set,
-                    (long) shape.headDim(),
-                    (long) shape.keyColumns(),
-                    (long) seen,
-                    (long) heads,
-                    (long) Float.floatToRawIntBits(shape.scale()),
-                    floats(queries, query),
-                    floats(keys, first),
-                    floats(values, first),
-                    MemorySegment.ofArray(new float[(seen + 15) / 16 * 16]),
-                    floats(out, query));
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
-        }
+        ATTEND.call(
+                new long[] {
+                    set, shape.headDim(), shape.keyColumns(), seen, heads, Float.floatToRawIntBits(shape.scale())
+                },
+                floats(queries, query),
+                floats(keys, first),
+                floats(values, first),
+                MemorySegment.ofArray(scores),
+                floats(out, query));
     }
 
     /** Asks the system for large pages where it has not yet read a mapped file; does nothing where it has none. */
     public static void readInLargePages(MemorySegment mapped) {
-        try {
-            ADVISE.invokeExact(mapped.byteSize(), mapped);
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
-        }
+        ADVISE.call(new long[] {mapped.byteSize()}, mapped);
     }
 
     /** Returns whether {@link ByteGemm} multiplies many rows: by AMX's tiles, or by AVX2. */
@@ -384,12 +378,13 @@ public final class Kernels {
     }
 
     private void require(int form, Range range, int columns, int outputs, Prepared x) {
-        if (x.form != form || x.columns != columns || (form != PLAIN && x.activations != activations)) {
+        if (x.form() != form || x.columns() != columns || (form != PLAIN && x.activations() != activations)) {
             throw new IllegalArgumentException("activations prepared for other kernels: " + x);
         }
         Objects.checkFromToIndex(range.first, range.end, outputs);
         int rows = Math.addExact(range.from, range.rows);
-        Objects.checkFromToIndex(range.from, rows, x.rows);
-        Objects.checkFromIndexSize(0L, Prepared.bytes(rows, x.stride), x.memory.byteSize());
+        Objects.checkFromToIndex(range.from, rows, x.rows());
+        Objects.checkFromIndexSize(
+                0L, Prepared.bytes(rows, x.stride()), x.memory().byteSize());
     }
 }

@@ -3,8 +3,6 @@ package nibble.engine.host.natives;
 import java.io.IOException;
 import java.io.InputStream;
 import java.lang.foreign.Arena;
-import java.lang.foreign.FunctionDescriptor;
-import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
 import java.lang.foreign.ValueLayout;
@@ -29,7 +27,7 @@ final class NativeLibrary {
     static final String PROPERTY = "nibble.native";
 
     /** The number of what the library's functions take, as in library.c. */
-    static final long INTERFACE = 8;
+    static final long INTERFACE = 10;
 
     /** The library, or why there is none. */
     record Loaded(@Nullable SymbolLookup symbols, String reason) {}
@@ -121,21 +119,15 @@ final class NativeLibrary {
 
     /** A library that was built for other classes than these takes other arguments: nothing of it is called. */
     static Loaded checked(SymbolLookup symbols) {
-        long found = symbols.find("nibble_interface").map(NativeLibrary::number).orElse(1L);
+        long found = symbols.find("nibble_version").map(NativeLibrary::number).orElse(1L);
         return found == INTERFACE
                 ? new Loaded(symbols, "")
                 : missing("the library has interface " + found + ", these classes need " + INTERFACE
                         + "; build both from the same sources");
     }
 
-    private static long number(MemorySegment function) {
-        try {
-            return (long) Linker.nativeLinker()
-                    .downcallHandle(function, FunctionDescriptor.of(ValueLayout.JAVA_LONG))
-                    .invokeExact();
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
-        }
+    private static long number(MemorySegment at) {
+        return at.reinterpret(ValueLayout.JAVA_LONG.byteSize()).get(ValueLayout.JAVA_LONG, 0);
     }
 
     private static Loaded missing(String reason) {

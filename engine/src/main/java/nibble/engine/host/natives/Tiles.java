@@ -1,17 +1,14 @@
 package nibble.engine.host.natives;
 
-import static nibble.engine.host.natives.NativeFunctions.floats;
-import static nibble.engine.host.natives.NativeFunctions.function;
-import static nibble.engine.host.natives.NativeFunctions.number;
+import static nibble.engine.host.natives.NativeFunction.floats;
 
 import java.lang.foreign.MemorySegment;
-import java.lang.invoke.MethodHandle;
 import java.util.Objects;
 
 /** Computes products of fp32 matrices by AMX's tiles; {@code amx.c} says how. Arguments are checked here. */
 public final class Tiles {
     /** Whether this machine and its system have them. */
-    static final boolean EXIST = number("nibble_tiles", 0) != 0;
+    static final boolean EXIST = NativeFunction.number("tiles", 0) != 0;
 
     /** Columns of b that a product takes at a time, and their depth: whole tiles. */
     public static final int PANEL = 32;
@@ -21,8 +18,8 @@ public final class Tiles {
     /** Tiles of three parts of 16 rows of 32 columns. */
     private static final int TILE_BYTES = 3 * 1024;
 
-    private static final MethodHandle SPLIT = function("nibble_split", 2, 2);
-    private static final MethodHandle PRODUCT = function("nibble_product", 6, 5);
+    private static final NativeFunction SPLIT = NativeFunction.of("split");
+    private static final NativeFunction PRODUCT = NativeFunction.of("product");
 
     private Tiles() {}
 
@@ -39,11 +36,7 @@ public final class Tiles {
     public static void split(float[] a, int row, int rows, int columns, MemorySegment tiles) {
         Objects.checkFromIndexSize(row * (long) columns, rows * (long) columns, a.length);
         requireTiles(tiles, tileBytes(columns));
-        try {
-            SPLIT.invokeExact((long) rows, (long) columns, floats(a, row * columns), tiles);
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
-        }
+        SPLIT.call(new long[] {rows, columns}, floats(a, row * columns), tiles);
     }
 
     /**
@@ -92,22 +85,13 @@ public final class Tiles {
         if (place.from % 32 != 0 || place.depth > DEPTH || place.columns > PANEL || place.stride < place.columns) {
             throw new IllegalArgumentException(place + " is no place of a product");
         }
-        try {
-            PRODUCT.invokeExact(
-                    (long) rows,
-                    (long) columns,
-                    (long) place.from,
-                    (long) place.depth,
-                    (long) place.stride,
-                    (long) place.columns,
-                    tiles,
-                    MemorySegment.ofArray(panel),
-                    floats(c, place.offset),
-                    scratch,
-                    sums);
-        } catch (Throwable e) {
-            throw NativeFunctions.failure(e);
-        }
+        PRODUCT.call(
+                new long[] {rows, columns, place.from, place.depth, place.stride, place.columns},
+                tiles,
+                MemorySegment.ofArray(panel),
+                floats(c, place.offset),
+                scratch,
+                sums);
     }
 
     private static void requireTiles(MemorySegment room, long bytes) {

@@ -2,16 +2,15 @@ package nibble.engine.host.stored;
 
 import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
-import jdk.incubator.vector.FloatVector;
 import nibble.engine.backend.Activations;
 import nibble.engine.host.natives.CodeMatrix;
 import nibble.engine.host.natives.CodeMatrix.Groups;
 import nibble.engine.host.natives.CodeMatrix.Layout;
+import nibble.engine.host.natives.Elements;
 import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
-import nibble.engine.host.natives.Kernels.Prepared;
 import nibble.engine.host.natives.Kernels.Range;
-import nibble.engine.host.vector.Lanes;
+import nibble.engine.host.natives.Prepared;
 
 /**
  * Codes that lie by columns, AWQ's and GPTQ's, multiplied by the native library: a row of words holds some inputs of
@@ -40,6 +39,7 @@ final class ColumnCodes implements FewRows {
     private final Object keeper;
     private final CodeMatrix matrix;
     private final Kernels kernels;
+    private final Elements elements;
     private final int outputsPerPiece;
     private final int groupsOfPart;
     private final int parts;
@@ -49,6 +49,7 @@ final class ColumnCodes implements FewRows {
         this.keeper = keeper;
         this.matrix = matrix;
         this.kernels = kernels;
+        this.elements = kernels.elements();
         int step = matrix.layout() == Layout.AWQ ? AWQ_STEP : GPTQ_STEP;
         this.outputsPerPiece = step * Math.max(1, matrix.outputs() / step / (PIECES_PER_THREAD * threads));
         int most = Math.ceilDiv(matrix.groups(), MOST_PARTS);
@@ -120,23 +121,8 @@ final class ColumnCodes implements FewRows {
         @Override
         public void finish(int first, int end, float[] out) {
             for (int row = 0; row < x.rows(); row++) {
-                int n = row * matrix.outputs() + first;
-                int last = row * matrix.outputs() + end;
-                for (; n + Lanes.COUNT <= last; n += Lanes.COUNT) {
-                    FloatVector sum = FloatVector.zero(Lanes.FLOATS);
-                    for (int part = 0; part < parts; part++) {
-                        long at = 4L * (part * (long) ofPart + n);
-                        sum = sum.add(FloatVector.fromMemorySegment(Lanes.FLOATS, sums, at, Stored.LITTLE));
-                    }
-                    sum.intoArray(out, n);
-                }
-                for (; n < last; n++) {
-                    float sum = 0;
-                    for (int part = 0; part < parts; part++) {
-                        sum += sums.get(Stored.FLOAT, 4L * (part * (long) ofPart + n));
-                    }
-                    out[n] = sum;
-                }
+                int at = row * matrix.outputs() + first;
+                elements.sum(sums, parts, ofPart, at, out, at, end - first);
             }
         }
     }

@@ -1,10 +1,8 @@
 package nibble.engine.host.stored;
 
-import java.util.List;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.tensor.TensorView;
-import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.vector.Lanes;
@@ -49,7 +47,7 @@ public interface FewRows {
     /** Returns the rows of a piece of a matrix of so many weights. */
     static int rowsPerPiece(int rows, int columns, int threads) {
         long weights = (long) rows * columns / (PIECES_PER_THREAD * threads);
-        return (int) Math.max(1, Math.clamp(weights, PIECE_WEIGHTS / 4, PIECE_WEIGHTS * 4) / Math.max(1, columns));
+        return (int) Math.max(1, Math.clamp(weights, PIECE_WEIGHTS, PIECE_WEIGHTS * 4) / Math.max(1, columns));
     }
 
     /**
@@ -170,44 +168,23 @@ public interface FewRows {
         return new GgufBlocks(type, tensor.data(), rows, (int) tensor.shape().dim(1), 0);
     }
 
-    /** Returns the rows of a weight as floats, for products of many rows. */
-    static RowSource floats(Weight weight) {
-        return BlockFloats.rows(weight);
+    /**
+     * Returns the rows of a weight as floats, for products of many rows.
+     *
+     * @param kernels of the library, or null for the Vector API
+     */
+    static RowSource floats(Weight weight, @Nullable Kernels kernels) {
+        RowSource rows = BlockFloats.rows(weight);
+        GgufBlocks plain = kernels == null ? null : plain(weight);
+        return plain == null ? rows : new PlainFloats(plain, rows, kernels);
     }
 
-    /**
-     * Computes the products of some rows with several weights, which share the threads.
-     *
-     * @param outs [rows, outputs] of each weight
-     */
-    static void multiply(Workers workers, List<FewRows> kernels, float[] x, int rows, List<float[]> outs) {
-        int[] first = new int[kernels.size() + 1];
-        Product[] products = new Product[kernels.size()];
-        try (Inputs inputs = new Inputs(x, rows)) {
-            for (int i = 0; i < products.length; i++) {
-                first[i + 1] = first[i] + kernels.get(i).pieces(rows);
-                products[i] = kernels.get(i).prepare(inputs, outs.get(i).length / rows);
-            }
-            workers.forEachRun(first[products.length], (from, to) -> {
-                for (int i = 0; i < products.length; i++) {
-                    int begin = Math.max(from, first[i]);
-                    int end = Math.min(to, first[i + 1]);
-                    if (begin < end) {
-                        products[i].run(begin - first[i], end - first[i], outs.get(i));
-                    }
-                }
-            });
-            for (int i = 0; i < products.length; i++) {
-                if (products[i].isInParts()) {
-                    Product product = products[i];
-                    float[] out = outs.get(i);
-                    int outputs = out.length / rows;
-                    int pieces = (outputs + FINISHED - 1) / FINISHED;
-                    workers.forEachRun(
-                            pieces,
-                            (from, to) -> product.finish(from * FINISHED, Math.min(outputs, to * FINISHED), out));
-                }
-            }
-        }
+    private static @Nullable GgufBlocks plain(Weight weight) {
+        return switch (weight) {
+            case DenseWeight(TensorView tensor) when tensor.data().isNative() -> plain(tensor);
+            case BlockWeight(String _, GgufBlocks blocks)
+            when blocks.type().isPlain() && blocks.data().isNative() -> blocks;
+            default -> null;
+        };
     }
 }

@@ -15,7 +15,7 @@ final class FloatRows implements RowKernel {
 
     FloatRows(Weight weight) {
         this.weight = weight;
-        this.rows = FewRows.floats(weight);
+        this.rows = FewRows.floats(weight, null);
         this.rowsPerPiece = Math.max(1, PIECE_WEIGHTS / Math.max(1, weight.inFeatures()));
     }
 

@@ -6,8 +6,8 @@ import nibble.engine.host.natives.CodeMatrix;
 import nibble.engine.host.natives.CodeMatrix.Layout;
 import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
-import nibble.engine.host.natives.Kernels.Prepared;
 import nibble.engine.host.natives.Kernels.Range;
+import nibble.engine.host.natives.Prepared;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.StoredCodes;
 

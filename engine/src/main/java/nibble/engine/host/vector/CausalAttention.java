@@ -1,6 +1,5 @@
 package nibble.engine.host.vector;
 
-import static nibble.engine.host.vector.Lanes.COUNT;
 import static nibble.engine.host.vector.MicroKernel.PANEL;
 
 import java.util.Arrays;
@@ -8,6 +7,7 @@ import java.util.List;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Workers;
+import nibble.engine.host.vector.PanelKernel.Rows;
 
 /**
  * Computes causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(scale q[t]·k[j]) v[j]}, j up to
@@ -24,6 +24,7 @@ public final class CausalAttention {
     /** Fewer queries than this see the keys where they lie: putting them into panels would not pay. */
     private static final int FEWEST_QUERIES = 4;
 
+    private final PanelKernel kernel;
     private final AttentionShape shape;
     private final float[] query;
     private final int queries;
@@ -34,7 +35,8 @@ public final class CausalAttention {
     private final float[][] keyPanels;
     private final float[][] valuePanelsOfHead;
 
-    private CausalAttention(AttentionShape shape, float[] query, int queries, int firstPosition) {
+    private CausalAttention(PanelKernel kernel, AttentionShape shape, float[] query, int queries, int firstPosition) {
+        this.kernel = kernel;
         this.shape = shape;
         this.query = query;
         this.queries = queries;
@@ -49,6 +51,7 @@ public final class CausalAttention {
     /** Computes attention of row-major matrices, as {@link nibble.engine.backend.Backend#attention} has them. */
     public static void run(
             Workers workers,
+            PanelKernel kernel,
             AttentionShape shape,
             float[] query,
             int queries,
@@ -64,7 +67,7 @@ public final class CausalAttention {
             workers.forEach(queries * shape.heads(), task -> FewQueries.run(shape, part, task, query, k, v, out));
             return;
         }
-        CausalAttention attention = new CausalAttention(shape, query, queries, firstPosition);
+        CausalAttention attention = new CausalAttention(kernel, shape, query, queries, firstPosition);
         workers.forEach(2 * shape.kvHeads(), task -> {
             if (task % 2 == 0) {
                 attention.packKeys(task / 2, keys);
@@ -144,17 +147,19 @@ public final class CausalAttention {
         float[] q = scaledQueries(head, first, rows);
         float[] scores = new float[QUERIES * KEYS];
         float[] sums = new float[rows * width];
-        float[] max = new float[rows];
-        float[] total = new float[rows];
-        Arrays.fill(max, shape.hasSinks() ? shape.sinks()[head] : Float.NEGATIVE_INFINITY);
-        Arrays.fill(total, shape.hasSinks() ? 1 : 0);
+        float[] state = new float[2 * rows];
+        for (int r = 0; r < rows; r++) {
+            state[2 * r] = shape.hasSinks() ? shape.sinks()[head] : Float.NEGATIVE_INFINITY;
+            state[2 * r + 1] = shape.hasSinks() ? 1 : 0;
+        }
         int limit = firstPosition + first + rows;
         // Panels of keys begin at multiples of their width.
         int start = shape.firstSeen(firstPosition + first) / PANEL * PANEL;
         for (int key = start; key < limit; key += KEYS) {
             int count = Math.min(KEYS, limit - key);
             for (int j = 0; j < count; j += PANEL) {
-                MicroKernel.multiply(rows, q, 0, d, keyPanels[kvHead], (key + j) * d, d, scores, j, KEYS, false);
+                kernel.multiply(
+                        rows, new Rows(q, 0, d), keyPanels[kvHead], (key + j) * d, d, new Rows(scores, j, KEYS), false);
             }
             for (int r = 0; r < rows; r++) {
                 int position = firstPosition + first + r;
@@ -164,26 +169,22 @@ public final class CausalAttention {
                     // Only what is seen: the others never count.
                     Cap.run(scores, r * KEYS + hidden, r * KEYS + visible, shape.cap());
                 }
-                softmaxStep(scores, r * KEYS, hidden, visible, count, max, total, r, sums, r * width, width);
+                softmaxStep(scores, r * KEYS, hidden, visible, count, state, r, sums, r * width, width);
             }
             for (int panel = 0; panel < valuePanels; panel++) {
-                MicroKernel.multiply(
+                kernel.multiply(
                         rows,
-                        scores,
-                        0,
-                        KEYS,
+                        new Rows(scores, 0, KEYS),
                         valuePanelsOfHead[kvHead],
                         (panel * seen + key) * PANEL,
                         count,
-                        sums,
-                        panel * PANEL,
-                        width,
+                        new Rows(sums, panel * PANEL, width),
                         true);
             }
         }
         for (int r = 0; r < rows; r++) {
             int target = (first + r) * shape.queryColumns() + head * d;
-            float inverse = 1 / total[r];
+            float inverse = 1 / state[2 * r + 1];
             for (int i = 0; i < d; i++) {
                 out[target + i] = sums[r * width + i] * inverse;
             }
@@ -204,16 +205,15 @@ public final class CausalAttention {
 
     /**
      * Turns a row of scores into exp(score - max), the first {@code hidden} keys and those from {@code visible} on into
-     * 0, and brings the row's maximum, total and sums up to date.
+     * 0, and brings the row's state and sums up to date.
      */
-    private static void softmaxStep(
+    private void softmaxStep(
             float[] scores,
             int at,
             int hidden,
             int visible,
             int count,
-            float[] max,
-            float[] total,
+            float[] state,
             int r,
             float[] sums,
             int sumsAt,
@@ -222,18 +222,9 @@ public final class CausalAttention {
             Arrays.fill(scores, at, at + count, 0f);
             return;
         }
-        int whole = (count + COUNT - 1) / COUNT * COUNT;
+        int whole = (count + PanelKernel.SCORES - 1) / PanelKernel.SCORES * PanelKernel.SCORES;
         Arrays.fill(scores, at, at + hidden, Float.NEGATIVE_INFINITY);
         Arrays.fill(scores, at + visible, at + whole, Float.NEGATIVE_INFINITY);
-        float largest = Math.max(max[r], Softmax.max(scores, at, whole));
-        if (largest > max[r]) {
-            float shrink = (float) Math.exp(max[r] - largest);
-            total[r] *= shrink;
-            for (int i = 0; i < width; i++) {
-                sums[sumsAt + i] *= shrink;
-            }
-            max[r] = largest;
-        }
-        total[r] += Softmax.exponentials(scores, at, whole, largest);
+        kernel.soften(scores, at, whole, state, r, sums, sumsAt, width);
     }
 }

@@ -17,7 +17,8 @@ public final class CrossMoment {
         workers.forEach((m + PANEL - 1) / PANEL, p -> SecondMoment.transpose(y, 0, tokens, m, p * PANEL, into));
     }
 
-    public static void add(Workers workers, float[] y, int m, float[] x, int k, int tokens, float[] moment) {
+    public static void add(
+            Workers workers, PanelKernel kernel, float[] y, int m, float[] x, int k, int tokens, float[] moment) {
         int panels = (k + PANEL - 1) / PANEL;
         int rowPanels = (m + PANEL - 1) / PANEL;
         float[] transposed = new float[m * Math.min(DEPTH, tokens)];
@@ -25,7 +26,8 @@ public final class CrossMoment {
             int first = from;
             int depth = Math.min(DEPTH, tokens - from);
             workers.forEach(rowPanels, p -> SecondMoment.transpose(y, first, depth, m, p * PANEL, transposed));
-            workers.forEach(panels, p -> SecondMoment.addPanel(x, first, depth, k, p * PANEL, transposed, m, moment));
+            workers.forEach(
+                    panels, p -> SecondMoment.addPanel(kernel, x, first, depth, k, p * PANEL, transposed, m, moment));
         }
     }
 }

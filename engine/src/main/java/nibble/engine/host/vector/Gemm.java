@@ -4,26 +4,25 @@ import static nibble.engine.host.vector.MicroKernel.DEPTH;
 import static nibble.engine.host.vector.MicroKernel.PANEL;
 
 import nibble.engine.backend.Workers;
+import nibble.engine.host.vector.PanelKernel.Rows;
 
 /**
  * Computes {@code c[m, n] = Σ_k a[m, k] b[n, k]}: a linear layer of many tokens. A task is 32 columns of c, or some
  * rows of them; it unpacks those 32 rows of b, 256 deep at a time, and runs all its rows of a past them.
+ *
+ * @param a rows of k columns
+ * @param b n rows of k columns
+ * @param c rows of n columns
  */
-public final class Gemm {
+public record Gemm(PanelKernel kernel, float[] a, int k, RowSource b, int n, float[] c) {
     /** Rows of c a task has at least where columns alone are too few tasks: unpacking then costs a few percent. */
     private static final int FEWEST_ROWS = 256;
 
     /** Tasks a worker should have, so that none waits long for the last. */
     private static final int TASKS_PER_WORKER = 4;
 
-    private Gemm() {}
-
-    /**
-     * Computes the product.
-     *
-     * @param b n rows of k columns
-     */
-    public static void multiply(Workers workers, float[] a, int m, int k, RowSource b, int n, float[] c) {
+    /** Computes the product of the first {@code m} rows of a. */
+    public void multiply(Workers workers, int m) {
         int panels = (n + PANEL - 1) / PANEL;
         int wantedSplits = (TASKS_PER_WORKER * workers.threads() + panels - 1) / Math.max(1, panels);
         int splits = workers.threads() == 1 ? 1 : Math.max(1, Math.min(wantedSplits, m / FEWEST_ROWS));
@@ -33,27 +32,23 @@ public final class Gemm {
             int rows = Math.min(rowsPerTask, m - row);
             int column = task / splits * PANEL;
             if (rows > 0) {
-                tile(a, row, rows, k, b, column, Math.min(PANEL, n - column), c, n);
+                tile(row, rows, column, Math.min(PANEL, n - column));
             }
         });
     }
 
-    private static void tile(
-            float[] a, int row, int rows, int k, RowSource b, int column, int columns, float[] c, int n) {
+    private void tile(int row, int rows, int column, int columns) {
         float[] panel = new float[Math.min(k, DEPTH) * PANEL];
-        float[] scratch = new float[Math.min(k, DEPTH)];
         boolean whole = columns == PANEL;
-        float[] target = whole ? c : new float[rows * PANEL];
-        int offset = whole ? row * n + column : 0;
-        int stride = whole ? n : PANEL;
+        Rows target = whole ? new Rows(c, row * n + column, n) : new Rows(new float[rows * PANEL], 0, PANEL);
         for (int from = 0; from < k; from += DEPTH) {
             int depth = Math.min(DEPTH, k - from);
-            Panel.fill(b, column, columns, from, depth, scratch, panel, 0);
-            MicroKernel.multiply(rows, a, row * k + from, k, panel, 0, depth, target, offset, stride, from > 0);
+            b.fill(column, columns, from, depth, panel, 0);
+            kernel.multiply(rows, new Rows(a, row * k + from, k), panel, 0, depth, target, from > 0);
         }
         if (!whole) {
             for (int r = 0; r < rows; r++) {
-                System.arraycopy(target, r * PANEL, c, (row + r) * n + column, columns);
+                System.arraycopy(target.values(), r * PANEL, c, (row + r) * n + column, columns);
             }
         }
     }

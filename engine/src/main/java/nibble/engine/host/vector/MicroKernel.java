@@ -23,9 +23,42 @@ import jdk.incubator.vector.FloatVector;
  */
 final class MicroKernel {
     /** Columns of a panel. */
-    static final int PANEL = 32;
+    static final int PANEL = PanelKernel.COLUMNS;
     /** Rows of a panel kept at a time: 256 x 32 floats are 32 kB, which leaves L1 some room for the rows of a. */
-    static final int DEPTH = 256;
+    static final int DEPTH = PanelKernel.DEPTH;
+
+    static final PanelKernel KERNEL = new PanelKernel() {
+        @Override
+        public void multiply(int rows, Rows a, float[] b, int at, int depth, Rows c, boolean accumulate) {
+            MicroKernel.multiply(
+                    rows,
+                    a.values(),
+                    a.offset(),
+                    a.stride(),
+                    b,
+                    at,
+                    depth,
+                    c.values(),
+                    c.offset(),
+                    c.stride(),
+                    accumulate);
+        }
+
+        @Override
+        public void soften(float[] scores, int at, int n, float[] state, int r, float[] sums, int sumsAt, int width) {
+            float before = state[2 * r];
+            float largest = Math.max(before, Softmax.max(scores, at, n));
+            if (largest > before) {
+                float shrink = (float) Math.exp(before - largest);
+                state[2 * r] = largest;
+                state[2 * r + 1] *= shrink;
+                for (int i = 0; i < width; i++) {
+                    sums[sumsAt + i] *= shrink;
+                }
+            }
+            state[2 * r + 1] += Softmax.exponentials(scores, at, n, largest);
+        }
+    };
 
     /** Rows that are multiplied together. */
     private static final int ROWS = COUNT == 8 ? SixRows.ROWS : 8;

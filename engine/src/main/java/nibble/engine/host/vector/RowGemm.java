@@ -5,6 +5,7 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 
 import java.util.Arrays;
 import nibble.engine.backend.Workers;
+import nibble.engine.host.vector.PanelKernel.Rows;
 
 /**
  * Computes {@code c[m, n] = Σ_k a[m, k] b[k, n]}, with b by rows: what {@link Gemm} is to a linear layer, this is to
@@ -26,7 +27,15 @@ public final class RowGemm {
      * @param accumulate whether to add to c or to overwrite it
      */
     public static void multiply(
-            Workers workers, float[] a, int m, int k, RowSource b, int n, float[] c, boolean accumulate) {
+            Workers workers,
+            PanelKernel kernel,
+            float[] a,
+            int m,
+            int k,
+            RowSource b,
+            int n,
+            float[] c,
+            boolean accumulate) {
         int panels = (n + PANEL - 1) / PANEL;
         int wantedSplits = (TASKS_PER_WORKER * workers.threads() + panels - 1) / Math.max(1, panels);
         int splits = workers.threads() == 1 ? 1 : Math.max(1, Math.min(wantedSplits, m / FEWEST_ROWS));
@@ -36,12 +45,13 @@ public final class RowGemm {
             int rows = Math.min(rowsPerTask, m - row);
             int column = task / splits * PANEL;
             if (rows > 0) {
-                tile(a, row, rows, k, b, column, Math.min(PANEL, n - column), c, n, accumulate);
+                tile(kernel, a, row, rows, k, b, column, Math.min(PANEL, n - column), c, n, accumulate);
             }
         });
     }
 
     private static void tile(
+            PanelKernel kernel,
             float[] a,
             int row,
             int rows,
@@ -66,7 +76,8 @@ public final class RowGemm {
                 b.read(from + i, column, columns, panel, i * PANEL);
             }
             boolean add = from > 0 || whole && accumulate;
-            MicroKernel.multiply(rows, a, row * k + from, k, panel, 0, depth, target, offset, stride, add);
+            kernel.multiply(
+                    rows, new Rows(a, row * k + from, k), panel, 0, depth, new Rows(target, offset, stride), add);
         }
         for (int r = 0; !whole && r < rows; r++) {
             int at = (row + r) * n + column;

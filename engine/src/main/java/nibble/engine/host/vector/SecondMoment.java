@@ -4,6 +4,7 @@ import static nibble.engine.host.vector.MicroKernel.DEPTH;
 import static nibble.engine.host.vector.MicroKernel.PANEL;
 
 import nibble.engine.backend.Workers;
+import nibble.engine.host.vector.PanelKernel.Rows;
 
 /**
  * Computes {@code moment[k, k] += x[t, k]ᵀ x[t, k]}: the part above and on the panels of the diagonal is summed, the
@@ -16,7 +17,7 @@ public final class SecondMoment {
 
     private SecondMoment() {}
 
-    public static void add(Workers workers, float[] x, int tokens, int k, float[] moment) {
+    public static void add(Workers workers, PanelKernel kernel, float[] x, int tokens, int k, float[] moment) {
         int panels = (k + PANEL - 1) / PANEL;
         float[] transposed = new float[k * Math.min(DEPTH, tokens)];
         for (int from = 0; from < tokens; from += DEPTH) {
@@ -24,7 +25,8 @@ public final class SecondMoment {
             int depth = Math.min(DEPTH, tokens - from);
             workers.forEach(panels, p -> transpose(x, first, depth, k, p * PANEL, transposed));
             // The last panel has most rows: first.
-            workers.forEach(panels, p -> panel(x, first, depth, k, (panels - 1 - p) * PANEL, transposed, moment));
+            workers.forEach(
+                    panels, p -> panel(kernel, x, first, depth, k, (panels - 1 - p) * PANEL, transposed, moment));
         }
         workers.forEach(panels, p -> mirror(p * PANEL, k, moment));
     }
@@ -42,26 +44,42 @@ public final class SecondMoment {
         }
     }
 
-    private static void panel(float[] x, int first, int depth, int k, int column, float[] transposed, float[] moment) {
-        addPanel(x, first, depth, k, column, transposed, Math.min(column + PANEL, k), moment);
+    private static void panel(
+            PanelKernel kernel,
+            float[] x,
+            int first,
+            int depth,
+            int k,
+            int column,
+            float[] transposed,
+            float[] moment) {
+        addPanel(kernel, x, first, depth, k, column, transposed, Math.min(column + PANEL, k), moment);
     }
 
     /**
      * {@code moment[r, column …] += transposed[r, t] x[t, column …]} for 32 columns and the first {@code rows} rows.
      */
     static void addPanel(
-            float[] x, int first, int depth, int k, int column, float[] transposed, int rows, float[] moment) {
+            PanelKernel kernel,
+            float[] x,
+            int first,
+            int depth,
+            int k,
+            int column,
+            float[] transposed,
+            int rows,
+            float[] moment) {
         int columns = Math.min(PANEL, k - column);
         float[] packed = new float[depth * PANEL];
         for (int t = 0; t < depth; t++) {
             System.arraycopy(x, (first + t) * k + column, packed, t * PANEL, columns);
         }
         if (columns == PANEL) {
-            MicroKernel.multiply(rows, transposed, 0, depth, packed, 0, depth, moment, column, k, true);
+            kernel.multiply(rows, new Rows(transposed, 0, depth), packed, 0, depth, new Rows(moment, column, k), true);
             return;
         }
         float[] tile = new float[rows * PANEL];
-        MicroKernel.multiply(rows, transposed, 0, depth, packed, 0, depth, tile, 0, PANEL, false);
+        kernel.multiply(rows, new Rows(transposed, 0, depth), packed, 0, depth, new Rows(tile, 0, PANEL), false);
         for (int r = 0; r < rows; r++) {
             for (int c = 0; c < columns; c++) {
                 moment[r * k + column + c] += tile[r * PANEL + c];

@@ -6,6 +6,7 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 import java.util.Arrays;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
+import nibble.engine.host.vector.PanelKernel.Rows;
 import nibble.engine.tensor.LogitRule;
 
 /**
@@ -28,7 +29,14 @@ public final class TokenLogProbabilities {
      * @param head [vocabulary, k]
      */
     public static TokenScores run(
-            Workers workers, float[] x, int k, RowSource head, int vocabulary, LogitRule rule, int[] next) {
+            Workers workers,
+            PanelKernel kernel,
+            float[] x,
+            int k,
+            RowSource head,
+            int vocabulary,
+            LogitRule rule,
+            int[] next) {
         float[] result = new float[next.length];
         int[] likeliest = new int[next.length];
         int groups = (vocabulary + COLUMNS - 1) / COLUMNS;
@@ -43,6 +51,7 @@ public final class TokenLogProbabilities {
                 int column = group * COLUMNS;
                 int columns = Math.min(COLUMNS, vocabulary - column);
                 group(
+                        kernel,
                         x,
                         first,
                         rows,
@@ -76,6 +85,7 @@ public final class TokenLogProbabilities {
     }
 
     private static void group(
+            PanelKernel kernel,
             float[] x,
             int first,
             int rows,
@@ -92,10 +102,9 @@ public final class TokenLogProbabilities {
         int panels = (columns + PANEL - 1) / PANEL;
         int width = panels * PANEL;
         float[] packed = new float[panels * k * PANEL];
-        float[] scratch = new float[k];
         for (int p = 0; p < panels; p++) {
             int c = p * PANEL;
-            Panel.fill(head, column + c, Math.min(PANEL, columns - c), 0, k, scratch, packed, p * k * PANEL);
+            head.fill(column + c, Math.min(PANEL, columns - c), 0, k, packed, p * k * PANEL);
         }
         float[] logits = new float[ROWS * width];
         for (int row = 0; row < rows; row += ROWS) {
@@ -103,17 +112,13 @@ public final class TokenLogProbabilities {
             for (int p = 0; p < panels; p++) {
                 for (int from = 0; from < k; from += DEPTH) {
                     int depth = Math.min(DEPTH, k - from);
-                    MicroKernel.multiply(
+                    kernel.multiply(
                             n,
-                            x,
-                            (first + row) * k + from,
-                            k,
+                            new Rows(x, (first + row) * k + from, k),
                             packed,
                             (p * k + from) * PANEL,
                             depth,
-                            logits,
-                            p * PANEL,
-                            width,
+                            new Rows(logits, p * PANEL, width),
                             from > 0);
                 }
             }

@@ -23,7 +23,6 @@ import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.VectorBackend;
-import nibble.engine.host.natives.Kernels.Prepared;
 import nibble.engine.host.natives.Kernels.Range;
 import nibble.engine.host.vector.RowSource;
 import org.junit.jupiter.api.Test;

@@ -1,4 +1,4 @@
-package nibble.engine.host.stored;
+package nibble.engine.host;
 
 import java.lang.foreign.MemorySegment;
 import java.util.ArrayList;
@@ -15,14 +15,14 @@ import nibble.engine.tensor.StoredWeights;
  * 27 GB/s on machine A, one whose pages are of 2 MiB 34 GB/s. The system takes large ones only where it reads the file
  * from the disk; what it holds already stays as it is.
  */
-public final class LargePages {
+final class LargePages {
     /** Tensors that are no linears lie between; a large page does not span a gap. */
     private static final long SMALL = 1 << 16;
 
     private LargePages() {}
 
     /** Asks; a system without them goes on with small ones. */
-    public static void request(ModelWeights weights) {
+    static void request(ModelWeights weights) {
         List<MemorySegment> parts = Stream.concat(
                         Stream.of(weights.embedding(), weights.head()),
                         weights.layers().stream().flatMap(DecoderLayer::weights))

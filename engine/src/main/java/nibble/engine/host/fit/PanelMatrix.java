@@ -1,15 +1,20 @@
-package nibble.engine.host.vector;
+package nibble.engine.host.fit;
 
-import static nibble.engine.host.vector.MicroKernel.DEPTH;
-import static nibble.engine.host.vector.MicroKernel.PANEL;
+import static nibble.engine.host.vector.PanelKernel.COLUMNS;
+import static nibble.engine.host.vector.PanelKernel.DEPTH;
 
 import nibble.engine.backend.Workers;
+import nibble.engine.host.vector.PanelKernel;
+import nibble.engine.host.vector.PanelKernel.Rows;
+import nibble.engine.host.vector.RowSource;
 
 /**
- * Holds a matrix [rows, columns] that many products are taken with, kept as {@link MicroKernel} wants it: panels of 32
+ * Holds a matrix [rows, columns] that many products are taken with, kept as {@link PanelKernel} wants it: panels of 32
  * columns, each row after row. Columns beyond the last are zeros.
  */
-public final class PanelMatrix {
+final class PanelMatrix {
+    private static final PanelKernel KERNEL = PanelKernel.vectors();
+
     private final float[] values;
     private final int rows;
     private final int columns;
@@ -22,7 +27,7 @@ public final class PanelMatrix {
 
     /** Returns one element of a matrix that is being laid out; safe for several threads. */
     @FunctionalInterface
-    public interface Elements {
+    interface Elements {
         float at(int row, int column);
     }
 
@@ -31,18 +36,18 @@ public final class PanelMatrix {
      *
      * @throws IllegalArgumentException if it does not fit a Java array
      */
-    public static PanelMatrix of(Workers workers, int rows, int columns, Elements elements) {
-        int panels = (columns + PANEL - 1) / PANEL;
-        long size = (long) panels * PANEL * rows;
+    static PanelMatrix of(Workers workers, int rows, int columns, Elements elements) {
+        int panels = (columns + COLUMNS - 1) / COLUMNS;
+        long size = (long) panels * COLUMNS * rows;
         if (size > Integer.MAX_VALUE - 8) {
             throw new IllegalArgumentException("a matrix of " + rows + " x " + columns + " does not fit a Java array");
         }
         float[] values = new float[(int) size];
         workers.forEach(panels, panel -> {
-            int first = panel * PANEL;
-            int end = Math.min(first + PANEL, columns);
+            int first = panel * COLUMNS;
+            int end = Math.min(first + COLUMNS, columns);
             for (int row = 0; row < rows; row++) {
-                int at = (panel * rows + row) * PANEL - first;
+                int at = (panel * rows + row) * COLUMNS - first;
                 for (int column = first; column < end; column++) {
                     values[at + column] = elements.at(row, column);
                 }
@@ -52,16 +57,16 @@ public final class PanelMatrix {
     }
 
     /** Returns the stride of a row that {@link #multiply} can write whole: columns rounded up to whole panels. */
-    public int stride() {
-        return (columns + PANEL - 1) / PANEL * PANEL;
+    int stride() {
+        return (columns + COLUMNS - 1) / COLUMNS * COLUMNS;
     }
 
-    public float at(int row, int column) {
-        return values[(column / PANEL * rows + row) * PANEL + column % PANEL];
+    float at(int row, int column) {
+        return values[(column / COLUMNS * rows + row) * COLUMNS + column % COLUMNS];
     }
 
     /** Returns the rows, for a product with the transposed matrix. */
-    public RowSource rows() {
+    RowSource rows() {
         return (row, column, count, into, offset) -> {
             for (int i = 0; i < count; i++) {
                 into[offset + i] = at(row, column + i);
@@ -78,7 +83,7 @@ public final class PanelMatrix {
      * @param c rows of {@code cStride} floats; column j of row r is at {@code r * cStride + j}
      * @param accumulate whether to add to c or to overwrite it
      */
-    public void multiply(
+    void multiply(
             int rowCount,
             float[] a,
             int aOffset,
@@ -91,21 +96,17 @@ public final class PanelMatrix {
             int cOffset,
             int cStride,
             boolean accumulate) {
-        for (int column = from; column < to; column += PANEL) {
-            int panel = (column / PANEL * rows + first) * PANEL;
+        for (int column = from; column < to; column += COLUMNS) {
+            int panel = (column / COLUMNS * rows + first) * COLUMNS;
             for (int k = 0; k < count; k += DEPTH) {
                 int depth = Math.min(DEPTH, count - k);
-                MicroKernel.multiply(
+                KERNEL.multiply(
                         rowCount,
-                        a,
-                        aOffset + k,
-                        aStride,
+                        new Rows(a, aOffset + k, aStride),
                         values,
-                        panel + k * PANEL,
+                        panel + k * COLUMNS,
                         depth,
-                        c,
-                        cOffset + column,
-                        cStride,
+                        new Rows(c, cOffset + column, cStride),
                         accumulate || k > 0);
             }
         }
