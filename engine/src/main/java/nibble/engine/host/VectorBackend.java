@@ -4,14 +4,17 @@ import static java.util.stream.Collectors.partitioningBy;
 
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Activations;
+import nibble.engine.backend.Decoder;
 import nibble.engine.backend.DeviceKind;
 import nibble.engine.backend.Extents;
 import nibble.engine.backend.GradientOperations;
+import nibble.engine.backend.KeyValueCache;
 import nibble.engine.backend.TokenScores;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.natives.Kernels;
@@ -159,6 +162,13 @@ public final class VectorBackend extends HostBackend {
             Extents.linear(weights.get(i), x, outs.get(i));
         }
         products.linears(weights, x, outs);
+    }
+
+    @Override
+    public Optional<Decoder> decoder(PlacedModel model, KeyValueCache cache) {
+        return kernels == null || !activations().bytes()
+                ? Optional.empty()
+                : HostDecoder.of(model, cache, workers, kernels);
     }
 
     @Override

@@ -26,7 +26,7 @@ class RowsTogetherTest {
         return all;
     }
 
-    private static List<Weight> weights() {
+    static List<Weight> weights() {
         Operands operands = new Operands(29);
         List<Weight> weights = new ArrayList<>();
         for (DType type : new DType[] {DType.F16, DType.BF16, DType.F32}) {

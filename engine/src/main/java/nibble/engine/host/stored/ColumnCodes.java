@@ -11,6 +11,7 @@ import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.Kernels.Range;
 import nibble.engine.host.natives.Prepared;
+import nibble.engine.host.natives.RowSteps;
 
 /**
  * Codes that lie by columns, AWQ's and GPTQ's, multiplied by the native library: a row of words holds some inputs of
@@ -65,6 +66,15 @@ final class ColumnCodes implements FewRows {
 
     private boolean byParts(int rows) {
         return parts > 1 && (rows == 1 || kernels.activations() == Activations.FP32);
+    }
+
+    @Override
+    public void record(RowSteps products, MemorySegment out) {
+        if (byParts(1)) {
+            products.parts(kernels, matrix, groupsOfPart, out);
+        } else {
+            products.codes(kernels, matrix, outputsPerPiece, out);
+        }
     }
 
     @Override

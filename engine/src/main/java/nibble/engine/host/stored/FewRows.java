@@ -1,10 +1,12 @@
 package nibble.engine.host.stored;
 
+import java.lang.foreign.MemorySegment;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.tensor.TensorView;
 import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
+import nibble.engine.host.natives.RowSteps;
 import nibble.engine.host.vector.Lanes;
 import nibble.engine.host.vector.RowSource;
 import nibble.engine.tensor.AwqWeight;
@@ -64,6 +66,15 @@ public interface FewRows {
      * @param outputs in a row of what {@link Product#run} makes
      */
     Product prepare(Inputs x, int outputs);
+
+    /**
+     * Adds the product of one row to a program of the library; only the library's kernels can.
+     *
+     * @param out of each output
+     */
+    default void record(RowSteps products, MemorySegment out) {
+        throw new UnsupportedOperationException("no program of a kernel of the Vector API");
+    }
 
     /** Computes the products of prepared rows. */
     interface Product {
@@ -175,7 +186,10 @@ public interface FewRows {
      */
     static RowSource floats(Weight weight, @Nullable Kernels kernels) {
         RowSource rows = BlockFloats.rows(weight);
-        GgufBlocks plain = kernels == null ? null : plain(weight);
+        if (kernels == null) {
+            return rows;
+        }
+        GgufBlocks plain = plain(weight);
         return plain == null ? rows : new PlainFloats(plain, rows, kernels);
     }
 

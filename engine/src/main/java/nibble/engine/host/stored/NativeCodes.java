@@ -1,5 +1,6 @@
 package nibble.engine.host.stored;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import nibble.engine.backend.Activations;
 import nibble.engine.host.natives.CodeMatrix;
@@ -8,6 +9,7 @@ import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.Kernels.Range;
 import nibble.engine.host.natives.Prepared;
+import nibble.engine.host.natives.RowSteps;
 import nibble.pack.layout.AwqLayout;
 import nibble.pack.layout.StoredCodes;
 
@@ -87,6 +89,11 @@ final class NativeCodes implements FewRows {
     @Override
     public int pieces(int count) {
         return (matrix.outputs() + outputsPerPiece - 1) / outputsPerPiece;
+    }
+
+    @Override
+    public void record(RowSteps products, MemorySegment out) {
+        products.codes(kernels, matrix, outputsPerPiece, out);
     }
 
     @Override

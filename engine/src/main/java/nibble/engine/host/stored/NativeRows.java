@@ -1,5 +1,6 @@
 package nibble.engine.host.stored;
 
+import java.lang.foreign.MemorySegment;
 import java.lang.ref.Reference;
 import nibble.checkpoint.gguf.GgufBlocks;
 import nibble.checkpoint.tensor.TensorView;
@@ -7,6 +8,7 @@ import nibble.engine.host.natives.Inputs;
 import nibble.engine.host.natives.Kernels;
 import nibble.engine.host.natives.Kernels.Range;
 import nibble.engine.host.natives.Prepared;
+import nibble.engine.host.natives.RowSteps;
 import nibble.engine.tensor.AwqWeight;
 import nibble.engine.tensor.BlockWeight;
 import nibble.engine.tensor.DenseWeight;
@@ -52,6 +54,12 @@ final class NativeRows implements FewRows {
     @Override
     public int pieces(int count) {
         return (rows.rows() + rowsPerPiece - 1) / rowsPerPiece;
+    }
+
+    @Override
+    public void record(RowSteps products, MemorySegment out) {
+        long address = Stored.require(rows.data(), rows.rows() * rows.rowBytes());
+        products.rows(kernels, rows, address, rowsPerPiece, out);
     }
 
     @Override
