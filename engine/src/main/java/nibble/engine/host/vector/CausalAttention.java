@@ -4,10 +4,12 @@ import static nibble.engine.host.vector.MicroKernel.PANEL;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicReference;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.SequencePart;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.vector.PanelKernel.Rows;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Computes causal grouped-query attention over blocks: {@code out[t] = Σ_j softmax_j(scale q[t]·k[j]) v[j]}, j up to
@@ -24,6 +26,22 @@ public final class CausalAttention {
     /** Fewer queries than this see the keys where they lie: putting them into panels would not pay. */
     private static final int FEWEST_QUERIES = 4;
 
+    /** Panels of keys and values of at most so many numbers are kept for the next call: those of a short prompt. */
+    private static final int MOST_KEPT = 1 << 20;
+
+    /** Panels of each head of keys, then of values, for the next call. */
+    private static final AtomicReference<float @Nullable [][]> KEPT = new AtomicReference<>();
+
+    private static final ThreadLocal<Room> ROOM = ThreadLocal.withInitial(Room::new);
+
+    /** Arrays of a thread, which its blocks use one after another. */
+    private static final class Room {
+        float[] q = {};
+        final float[] scores = new float[QUERIES * KEYS];
+        float[] sums = {};
+        final float[] state = new float[2 * QUERIES];
+    }
+
     private final PanelKernel kernel;
     private final AttentionShape shape;
     private final float[] query;
@@ -32,8 +50,7 @@ public final class CausalAttention {
     private final int seen;
     private final int valuePanels;
     private final float scale;
-    private final float[][] keyPanels;
-    private final float[][] valuePanelsOfHead;
+    private final float[][] panels;
 
     private CausalAttention(PanelKernel kernel, AttentionShape shape, float[] query, int queries, int firstPosition) {
         this.kernel = kernel;
@@ -44,8 +61,7 @@ public final class CausalAttention {
         this.seen = firstPosition + queries;
         this.valuePanels = (shape.headDim() + PANEL - 1) / PANEL;
         this.scale = shape.scale();
-        this.keyPanels = new float[shape.kvHeads()][];
-        this.valuePanelsOfHead = new float[shape.kvHeads()][];
+        this.panels = taken(2 * shape.kvHeads());
     }
 
     /** Computes attention of row-major matrices, as {@link nibble.engine.backend.Backend#attention} has them. */
@@ -80,6 +96,7 @@ public final class CausalAttention {
         workers.forEach(
                 blocks * shape.heads(),
                 task -> attention.block(task % shape.heads(), (blocks - 1 - task / shape.heads()) * QUERIES, out));
+        attention.keepPanels();
     }
 
     /** Returns whether so few queries see the keys where they lie, and so in blocks too. */
@@ -110,23 +127,25 @@ public final class CausalAttention {
     /** Keys of a head as panels [head_dim][32 keys], one after another. */
     private void packKeys(int kvHead, float[] keys) {
         int d = shape.headDim();
-        int panels = (seen + PANEL - 1) / PANEL;
-        float[] packed = new float[panels * d * PANEL];
+        int count = (seen + PANEL - 1) / PANEL;
+        float[] packed = panel(kvHead, count * d * PANEL);
         RowSource rows = RowSource.of(keys, shape.keyColumns());
         float[] row = new float[d];
-        for (int panel = 0; panel < panels; panel++) {
+        for (int panel = 0; panel < count; panel++) {
             int first = panel * PANEL;
             Panel.fill(rows, first, Math.min(PANEL, seen - first), kvHead * d, d, row, packed, panel * d * PANEL);
         }
-        keyPanels[kvHead] = packed;
     }
 
     /** Values of a head as panels [seen][32 columns of the head], one after another, the last filled up with zeros. */
     private void packValues(int kvHead, float[] values) {
         int d = shape.headDim();
-        float[] packed = new float[valuePanels * seen * PANEL];
+        float[] packed = panel(shape.kvHeads() + kvHead, valuePanels * seen * PANEL);
         for (int panel = 0; panel < valuePanels; panel++) {
             int columns = Math.min(PANEL, d - panel * PANEL);
+            if (columns < PANEL) {
+                Arrays.fill(packed, panel * seen * PANEL, (panel + 1) * seen * PANEL, 0f);
+            }
             for (int j = 0; j < seen; j++) {
                 System.arraycopy(
                         values,
@@ -136,7 +155,28 @@ public final class CausalAttention {
                         columns);
             }
         }
-        valuePanelsOfHead[kvHead] = packed;
+    }
+
+    private static float[][] taken(int count) {
+        float[][] kept = KEPT.getAndSet(null);
+        return kept != null && kept.length == count ? kept : new float[count][0];
+    }
+
+    private float[] panel(int index, int size) {
+        if (panels[index].length < size) {
+            panels[index] = new float[size];
+        }
+        return panels[index];
+    }
+
+    private void keepPanels() {
+        long all = 0;
+        for (float[] panel : panels) {
+            all += panel.length;
+        }
+        if (all <= MOST_KEPT) {
+            KEPT.set(panels);
+        }
     }
 
     private void block(int head, int first, float[] out) {
@@ -144,10 +184,17 @@ public final class CausalAttention {
         int rows = Math.min(QUERIES, queries - first);
         int kvHead = head / (shape.heads() / shape.kvHeads());
         int width = valuePanels * PANEL;
-        float[] q = scaledQueries(head, first, rows);
-        float[] scores = new float[QUERIES * KEYS];
-        float[] sums = new float[rows * width];
-        float[] state = new float[2 * rows];
+        Room room = ROOM.get();
+        if (room.sums.length < QUERIES * width) {
+            room.q = new float[QUERIES * d];
+            room.sums = new float[QUERIES * width];
+        }
+        float[] q = room.q;
+        float[] scores = room.scores;
+        float[] sums = room.sums;
+        float[] state = room.state;
+        scaleQueries(head, first, rows, q);
+        Arrays.fill(sums, 0, rows * width, 0f);
         for (int r = 0; r < rows; r++) {
             state[2 * r] = shape.hasSinks() ? shape.sinks()[head] : Float.NEGATIVE_INFINITY;
             state[2 * r + 1] = shape.hasSinks() ? 1 : 0;
@@ -159,7 +206,7 @@ public final class CausalAttention {
             int count = Math.min(KEYS, limit - key);
             for (int j = 0; j < count; j += PANEL) {
                 kernel.multiply(
-                        rows, new Rows(q, 0, d), keyPanels[kvHead], (key + j) * d, d, new Rows(scores, j, KEYS), false);
+                        rows, new Rows(q, 0, d), panels[kvHead], (key + j) * d, d, new Rows(scores, j, KEYS), false);
             }
             for (int r = 0; r < rows; r++) {
                 int position = firstPosition + first + r;
@@ -175,7 +222,7 @@ public final class CausalAttention {
                 kernel.multiply(
                         rows,
                         new Rows(scores, 0, KEYS),
-                        valuePanelsOfHead[kvHead],
+                        panels[shape.kvHeads() + kvHead],
                         (panel * seen + key) * PANEL,
                         count,
                         new Rows(sums, panel * PANEL, width),
@@ -191,16 +238,14 @@ public final class CausalAttention {
         }
     }
 
-    private float[] scaledQueries(int head, int first, int rows) {
+    private void scaleQueries(int head, int first, int rows, float[] q) {
         int d = shape.headDim();
-        float[] q = new float[rows * d];
         for (int r = 0; r < rows; r++) {
             int from = (first + r) * shape.queryColumns() + head * d;
             for (int i = 0; i < d; i++) {
                 q[r * d + i] = query[from + i] * scale;
             }
         }
-        return q;
     }
 
     /**
