@@ -5,6 +5,7 @@ import static java.util.stream.Collectors.partitioningBy;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.concurrent.atomic.AtomicReference;
 import nibble.checkpoint.model.layer.Activation;
 import nibble.engine.attention.AttentionShape;
 import nibble.engine.attention.RotaryTable;
@@ -41,8 +42,12 @@ import org.jspecify.annotations.Nullable;
  * panel. Owns its {@link Workers}.
  */
 public final class VectorBackend extends HostBackend {
+    /** Numbers of a product that is kept for the next one. */
+    private static final int MOST_KEPT = 1 << 20;
+
     private final Workers workers;
     private final @Nullable Kernels kernels;
+    private final AtomicReference<@Nullable HostMatrix> kept = new AtomicReference<>();
     private final HostProducts products;
     private final Elementwise elementwise;
     private final HeadWeights head;
@@ -150,6 +155,21 @@ public final class VectorBackend extends HostBackend {
     public void linear(Weight weight, Matrix x, Matrix out) {
         Extents.linear(weight, x, out);
         products.linears(List.of(weight), x, List.of(out));
+    }
+
+    /** Adds a product whose room is kept: that of a prompt would be most of the garbage of its layer. */
+    @Override
+    public void addLinear(Weight weight, Matrix x, Matrix into) {
+        Extents.linear(weight, x, into);
+        HostMatrix room = kept.getAndSet(null);
+        if (room == null || room.rows() != into.rows() || room.columns() != into.columns()) {
+            room = HostMatrix.zeros(into.rows(), into.columns());
+        }
+        products.linears(List.of(weight), x, List.of(room));
+        add(room, into);
+        if (HostMatrix.values(room).length <= MOST_KEPT) {
+            kept.set(room);
+        }
     }
 
     /**
