@@ -13,7 +13,8 @@ import nibble.engine.tensor.StoredWeights;
 /**
  * Asks for large pages for the weights of a model in its mapped files. Reading a file whose pages are of 4 KiB reached
  * 27 GB/s on machine A, one whose pages are of 2 MiB 34 GB/s. The system takes large ones only where it reads the file
- * from the disk; what it holds already stays as it is.
+ * from the disk; what it holds already stays as it is. An embedding keeps small pages: a token reads one row of it, and
+ * large pages of such rows would soon be all of it.
  */
 final class LargePages {
     /** Tensors that are no linears lie between; a large page does not span a gap. */
@@ -24,8 +25,7 @@ final class LargePages {
     /** Asks; a system without them goes on with small ones. */
     static void request(ModelWeights weights) {
         List<MemorySegment> parts = Stream.concat(
-                        Stream.of(weights.embedding(), weights.head()),
-                        weights.layers().stream().flatMap(DecoderLayer::weights))
+                        Stream.of(weights.head()), weights.layers().stream().flatMap(DecoderLayer::weights))
                 .flatMap(weight -> StoredWeights.mapped(weight).stream())
                 .sorted(Comparator.comparingLong(MemorySegment::address))
                 .toList();
