@@ -186,7 +186,7 @@ public final class CausalAttention {
         int width = valuePanels * PANEL;
         Room room = ROOM.get();
         if (room.sums.length < QUERIES * width) {
-            room.q = new float[QUERIES * d];
+            room.q = new float[QUERIES * width];
             room.sums = new float[QUERIES * width];
         }
         float[] q = room.q;
