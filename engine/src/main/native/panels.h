@@ -15,6 +15,12 @@
 #define WIDTH_OF_PANEL 1
 #endif
 
+/* A number in all lanes by the load that reads it. */
+INLINE f32x16 broadcast(const float *at) {
+    f32x16 v = {*at};
+    return __builtin_shufflevector(v, v, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+}
+
 INLINE void panel_tile(int rows, i64 depth, const float *a, i64 a_stride, const float *b, float *c, i64 c_stride,
         i64 accumulate) {
     f32x16 s[TILE_OF_PANEL][WIDTH_OF_PANEL] = {};
@@ -24,7 +30,7 @@ INLINE void panel_tile(int rows, i64 depth, const float *a, i64 a_stride, const 
             v[j] = LOAD(f32x16, b + i * PANEL + 16 * j);
         }
         UNROLL for (int r = 0; r < rows; r++) {
-            f32x16 x = splat(a[r * a_stride + i]);
+            f32x16 x = broadcast(a + r * a_stride + i);
             UNROLL for (int j = 0; j < WIDTH_OF_PANEL; j++) {
                 s[r][j] = FMA(x, v[j], s[r][j]);
             }
