@@ -4,14 +4,19 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import java.io.IOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Objects;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import nibble.checkpoint.Checkpoint;
 import nibble.checkpoint.gguf.GgufType;
 import nibble.checkpoint.model.Linear;
+import nibble.checkpoint.source.BadCheckpointException;
 import nibble.engine.backend.Activations;
 import nibble.engine.backend.KeyValueCache;
 import nibble.engine.host.VectorBackend;
@@ -107,11 +112,43 @@ class HostDecodingTest {
         }
     }
 
+    /** The look before the token finds the file whole; the kernels find it cut, and the look after them says so. */
     @Test
-    void a_closed_checkpoint_is_an_error(@TempDir Path folder) throws Exception {
+    void a_file_cut_short_within_a_token_is_an_error(@TempDir Path folder) throws Exception {
+        assumeTrue(Kernels.surviveCuts(), "a system that lets kernels survive it");
+        copy(folder);
+        AtomicInteger looks = new AtomicInteger();
+        try (Checkpoint checkpoint = Checkpoint.open(folder);
+                VectorBackend backend = backend(2);
+                Llama model = Llama.of(ModelWeights.read(checkpoint), backend, () -> {
+                    if (looks.incrementAndGet() > 2) {
+                        checkpoint.requireWhole();
+                    }
+                });
+                Session session = model.session(4)) {
+            assertThat(hasDecoder(model, backend)).isTrue();
+            session.append(new int[] {1});
+            looks.set(1);
+            try (FileChannel channel =
+                    FileChannel.open(folder.resolve("model.safetensors"), StandardOpenOption.WRITE)) {
+                channel.truncate(1000);
+            }
+
+            assertThatThrownBy(() -> session.append(new int[] {2}))
+                    .isInstanceOf(BadCheckpointException.class)
+                    .hasMessageContaining("was cut to 1000 of");
+        }
+    }
+
+    private static void copy(Path folder) throws IOException {
         for (String file : List.of("config.json", "model.safetensors")) {
             Files.copy(ArchitecturesTest.folder("mistral").resolve(file), folder.resolve(file));
         }
+    }
+
+    @Test
+    void a_closed_checkpoint_is_an_error(@TempDir Path folder) throws Exception {
+        copy(folder);
         Checkpoint checkpoint = Checkpoint.open(folder);
         try (VectorBackend backend = backend(2);
                 Llama model = Llama.load(checkpoint, backend);

@@ -192,16 +192,10 @@ final class HostDecoder implements Decoder {
         if (found == null || found.positions <= position) {
             int wanted = Math.max(FIRST_POSITIONS, 2 * (position + 1));
             RotaryTable table = RotaryTable.of(config, rope, Math.min(wanted, cache.capacity()), 0);
-            found = new Angles(copy(table.cos()), copy(table.sin()), table.positions(), table.half());
+            found = new Angles(room.copy(table.cos()), room.copy(table.sin()), table.positions(), table.half());
             angles.put(rope, found);
         }
         return found;
-    }
-
-    private MemorySegment copy(float[] values) {
-        MemorySegment copy = room.floats(values.length);
-        MemorySegment.copy(values, 0, copy, ValueLayout.JAVA_FLOAT, 0, values.length);
-        return copy;
     }
 
     /** One decoder layer as a program. */

@@ -208,8 +208,8 @@ final class HostProducts implements Divergence.Products {
             int first = shape.firstSeen(firstPosition + row);
             int at = first * shape.keyColumns() + head * shape.headDim();
             int seen = firstPosition + row + 1 - first;
-            int at0 = row * shape.queryColumns() + head * heads;
-            library.attend(shape, q, at0, k, v, at, seen, new float[Kernels.room(seen)], o);
+            int queries = row * shape.queryColumns() + head * heads;
+            library.attend(shape, q, queries, k, v, at, seen, new float[Kernels.room(seen)], o);
         });
     }
 }

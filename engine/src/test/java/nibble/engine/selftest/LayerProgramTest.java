@@ -2,12 +2,10 @@ package nibble.engine.selftest;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
-import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.lang.foreign.Arena;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
-import java.util.List;
 import nibble.engine.backend.Workers;
 import nibble.engine.host.VectorBackend;
 import nibble.engine.host.natives.Kernels;
@@ -23,14 +21,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 class LayerProgramTest {
-    static List<Kernels> kernels() {
-        List<Kernels> all = Kernels.all();
-        assumeFalse(all.isEmpty(), "no native kernels here: " + Kernels.whyNone());
-        return all;
-    }
-
     @ParameterizedTest
-    @MethodSource("kernels")
+    @MethodSource("nibble.engine.selftest.RowsTogetherTest#kernels")
     void products_in_a_program_have_the_bits_of_single_ones(Kernels kernels) {
         for (int threads = 1; threads <= 3; threads++) {
             try (VectorBackend backend = new VectorBackend(threads, kernels);
@@ -70,7 +62,7 @@ class LayerProgramTest {
 
     @Test
     void what_does_not_fit_is_refused_when_a_program_is_made() {
-        Kernels kernels = kernels().getFirst();
+        Kernels kernels = RowsTogetherTest.kernels().getFirst();
         try (Workers workers = new Workers(1);
                 Arena arena = Arena.ofConfined()) {
             ProgramRoom room = new ProgramRoom(workers, kernels, arena);

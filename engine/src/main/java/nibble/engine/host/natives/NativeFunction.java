@@ -8,7 +8,6 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.Linker;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.SymbolLookup;
-import java.lang.foreign.ValueLayout;
 import java.lang.invoke.MethodHandle;
 
 /**
@@ -81,6 +80,6 @@ record NativeFunction(MemorySegment address) {
     /** Returns the part of an array from an element on. */
     static MemorySegment floats(float[] array, int offset) {
         MemorySegment all = MemorySegment.ofArray(array);
-        return offset == 0 ? all : all.asSlice((long) ValueLayout.JAVA_FLOAT.byteSize() * offset);
+        return offset == 0 ? all : all.asSlice((long) Float.BYTES * offset);
     }
 }

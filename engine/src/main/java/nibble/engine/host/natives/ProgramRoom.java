@@ -33,7 +33,8 @@ public final class ProgramRoom {
         return arena.allocate(4L * count, 64);
     }
 
-    MemorySegment copy(float[] values) {
+    /** Returns a copy of numbers, at a multiple of 64 bytes. */
+    public MemorySegment copy(float[] values) {
         MemorySegment copy = floats(values.length);
         MemorySegment.copy(values, 0, copy, ValueLayout.JAVA_FLOAT, 0, values.length);
         return copy;

@@ -10,8 +10,8 @@ import nibble.engine.host.natives.LayerProgram.Kind;
 
 /** Collects products with one row that run together. */
 public final class RowSteps {
-    /** Outputs that one piece of a sum makes. */
-    private static final int SUMMED = 512;
+    /** Outputs that one piece of a sum of parts makes. */
+    public static final int SUMMED = 512;
 
     private final LayerSteps builder;
     private final MemorySegment x;
@@ -80,7 +80,7 @@ public final class RowSteps {
     /** Adds the product with a matrix of codes, whose pieces are of outputs. */
     public void codes(Kernels kernels, CodeMatrix matrix, int outputsPerPiece, MemorySegment out) {
         MemorySegment row = row(kernels, matrix, out);
-        long[] numbers = numbers(kernels, matrix, row, 0, matrix.groups(), matrix.groups());
+        long[] numbers = numbers(kernels, matrix, row, matrix.groups());
         int count = Math.ceilDiv(matrix.outputs(), outputsPerPiece);
         share(Kind.CODES, count, outputsPerPiece, matrix.outputs(), numbers, row, MemorySegment.NULL, out);
     }
@@ -90,10 +90,7 @@ public final class RowSteps {
         MemorySegment row = row(kernels, matrix, out);
         int parts = Math.ceilDiv(matrix.groups(), groupsOfPart);
         MemorySegment partSums = builder.room.sums(sums.size(), 4L * parts * matrix.outputs());
-        long[] numbers = numbers(kernels, matrix, row, 0, 0, groupsOfPart);
-        // The outputs of a part, for program.h alone.
-        numbers[17] = matrix.outputs();
-        numbers[11] = matrix.outputs();
+        long[] numbers = numbers(kernels, matrix, row, groupsOfPart);
         share(Kind.PARTS, parts, groupsOfPart, matrix.groups(), numbers, row, MemorySegment.NULL, partSums);
         sums.add(() -> {
             long[] of = {kernels.set(), parts, matrix.outputs(), 0};
@@ -107,8 +104,8 @@ public final class RowSteps {
         return prepared(kernels, kernels.form(matrix.layout()), matrix.groups() * matrix.groupSize());
     }
 
-    private static long[] numbers(
-            Kernels kernels, CodeMatrix matrix, MemorySegment row, int firstGroup, int endGroup, int ofPart) {
+    /** The numbers of "codes" for all outputs and groups, then the outputs of a part, which only program.h reads. */
+    private static long[] numbers(Kernels kernels, CodeMatrix matrix, MemorySegment row, int groupsOfPart) {
         return new long[] {
             kernels.set(),
             kernels.way(),
@@ -121,13 +118,13 @@ public final class RowSteps {
             matrix.groups(),
             matrix.groupSize(),
             0,
+            matrix.outputs(),
             0,
-            firstGroup,
-            endGroup,
-            ofPart,
+            matrix.groups(),
+            groupsOfPart,
             1,
             LayerSteps.count(row),
-            0
+            matrix.outputs()
         };
     }
 

@@ -44,7 +44,7 @@ public interface FewRows {
     int PIECES_PER_THREAD = 16;
 
     /** Outputs that {@link Product#finish} makes at least, where there are as many. */
-    int FINISHED = 512;
+    int FINISHED = RowSteps.SUMMED;
 
     /** Returns the rows of a piece of a matrix of so many weights. */
     static int rowsPerPiece(int rows, int columns, int threads) {

@@ -25,8 +25,10 @@ public final class SecondMoment {
             int depth = Math.min(DEPTH, tokens - from);
             workers.forEach(panels, p -> transpose(x, first, depth, k, p * PANEL, transposed));
             // The last panel has most rows: first.
-            workers.forEach(
-                    panels, p -> panel(kernel, x, first, depth, k, (panels - 1 - p) * PANEL, transposed, moment));
+            workers.forEach(panels, p -> {
+                int column = (panels - 1 - p) * PANEL;
+                addPanel(kernel, x, first, depth, k, column, transposed, Math.min(column + PANEL, k), moment);
+            });
         }
         workers.forEach(panels, p -> mirror(p * PANEL, k, moment));
     }
@@ -42,18 +44,6 @@ public final class SecondMoment {
                 }
             }
         }
-    }
-
-    private static void panel(
-            PanelKernel kernel,
-            float[] x,
-            int first,
-            int depth,
-            int k,
-            int column,
-            float[] transposed,
-            float[] moment) {
-        addPanel(kernel, x, first, depth, k, column, transposed, Math.min(column + PANEL, k), moment);
     }
 
     /**
